@@ -1,0 +1,122 @@
+//! The system calls themselves: every one that the SDK makes on a device file is one of these functions.
+//!
+//! With the feature `fake`, a test can put a function of its own in the kernel's place, per thread.
+#![expect(unsafe_code, reason = "the one ioctl and the one mmap of the workspace")]
+
+#[cfg(feature = "fake")]
+use super::fake::{self, Call};
+use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// Offers a call to the fake kernel, if the thread has one, and returns its answer.
+macro_rules! offer_to_fake {
+    ($call:expr) => {
+        #[cfg(feature = "fake")]
+        if let Some(answer) = fake::offer(|| $call) {
+            return answer;
+        }
+    };
+}
+
+/// An operand under an opcode.
+struct Operand<'a> {
+    opcode: Opcode,
+    bytes: &'a mut [u8],
+}
+
+// SAFETY: the address is that of the borrowed operand; that the opcode takes an operand of this size is what the
+// caller of `ioctl` below vouches for.
+unsafe impl Ioctl for Operand<'_> {
+    type Output = i32;
+    /// Always: the kernel may write the operand.
+    const IS_MUTATING: bool = true;
+
+    fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        self.bytes.as_mut_ptr().cast()
+    }
+
+    unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<i32> {
+        Ok(output)
+    }
+}
+
+/// One ioctl; the value is what the kernel returned, 0 or more.
+///
+/// # Safety
+///
+/// `fd` is open on the driver that defines `opcode` with an operand of this size, and every address in the operand is
+/// valid for what the driver does with it.
+pub(super) unsafe fn ioctl(fd: BorrowedFd<'_>, opcode: Opcode, operand: &mut [u8]) -> io::Result<u32> {
+    #[cfg(feature = "fake")]
+    if let Some(answer) = fake::offer(|| Call::Ioctl { opcode, operand: &mut *operand }) {
+        return answer.and_then(|value| u32::try_from(value).map_err(io::Error::other));
+    }
+    // SAFETY: the caller vouches for driver, operand and addresses.
+    let value = unsafe { rustix::ioctl::ioctl(fd, Operand { opcode, bytes: operand }) }?;
+    u32::try_from(value).map_err(io::Error::other)
+}
+
+/// `read(2)`
+pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    offer_to_fake!(Call::Read { buffer: &mut *buffer });
+    Ok(rustix::io::read(fd, buffer)?)
+}
+
+/// `write(2)`
+pub(super) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    offer_to_fake!(Call::Write { bytes });
+    Ok(rustix::io::write(fd, bytes)?)
+}
+
+/// `poll(2)` for reading; the value is 0 after the time is up. An overflow of the ring (POLLERR) counts as readable.
+pub(super) fn poll(fd: BorrowedFd<'_>, timeout: Option<Timespec>) -> io::Result<usize> {
+    offer_to_fake!(Call::Poll);
+    Ok(rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], timeout.as_ref())?)
+}
+
+/// `mmap(2)` of a device: shared, all of `length` bytes from `offset`.
+pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: bool) -> io::Result<Mapping> {
+    #[cfg(feature = "fake")]
+    if let Some(Err(refusal)) = fake::offer(|| Call::Mmap { offset, length, writable }) {
+        return Err(refusal);
+    }
+    let mut options = MmapOptions::new();
+    options.offset(offset).len(length);
+    let map = if writable { options.map_raw(&fd) } else { options.map_raw_read_only(&fd) }?;
+    Ok(Mapping(map))
+}
+
+/// Mapped memory; the end of it is the `munmap(2)`.
+#[derive(Debug)]
+pub(super) struct Mapping(MmapRaw);
+
+impl Mapping {
+    pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+        self.0.as_mut_ptr()
+    }
+
+    /// `madvise(MADV_DONTFORK)`: a child of `fork(2)` does not get the memory.
+    pub(super) fn not_for_children(&self) -> io::Result<()> {
+        #[cfg(feature = "fake")]
+        if let Some(answer) = fake::offer(|| Call::DontFork) {
+            return answer.map(drop);
+        }
+        self.0.advise(Advice::DontFork)
+    }
+}
+
+#[cfg(feature = "fake")]
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // Nobody can refuse an unmapping, so the answer does not matter.
+        let _ = fake::offer(|| Call::Munmap { length: self.0.len() });
+    }
+}

@@ -1,0 +1,21 @@
+//! The Linux device files of Xen, `/dev/xen/*`: their records, and the one door to them.
+//!
+//! One module per device, each naming the kernel header that its records follow. Numbers and layouts are the same on
+//! x86-64 and arm64. Opcodes carry the record's size but, unlike most of Linux, no direction.
+
+pub mod device;
+pub mod evtchn;
+pub mod gntalloc;
+pub mod gntdev;
+mod kernel;
+pub mod privcmd;
+mod request;
+pub(crate) mod shared;
+mod transfer;
+
+#[cfg(feature = "fake")]
+#[doc(hidden)]
+pub mod fake;
+
+pub use device::{Device, Driver};
+pub use request::{Record, Request};

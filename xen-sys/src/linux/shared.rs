@@ -1,0 +1,406 @@
+//! Memory that another domain can write at any moment.
+//!
+//! No reference to it is ever made that the compiler could draw conclusions from: every access is a copy or an atomic.
+#![expect(unsafe_code, reason = "the one view of shared memory in the workspace")]
+
+use super::device::{Device, Driver};
+use super::kernel::Mapping;
+use super::transfer;
+use crate::PAGE_SIZE;
+use rustix::param::page_size;
+use std::ffi::c_void;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use thiserror::Error;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What we may do with shared memory: [`ReadWrite`] or [`ReadOnly`].
+pub trait Access: sealed::Sealed + Send + Sync + 'static {
+    /// Whether we may write.
+    const WRITABLE: bool;
+}
+
+/// We may read and write.
+#[derive(Debug)]
+pub enum ReadWrite {}
+
+/// We may only read; the methods that write do not exist.
+#[derive(Debug)]
+pub enum ReadOnly {}
+
+impl sealed::Sealed for ReadWrite {}
+impl sealed::Sealed for ReadOnly {}
+impl Access for ReadWrite {
+    const WRITABLE: bool = true;
+}
+impl Access for ReadOnly {
+    const WRITABLE: bool = false;
+}
+
+/// Mapped pages that another domain can write while we look at them.
+///
+/// Offsets count bytes, 4096 for each Xen page. On a kernel with larger pages (arm64 with 16 or 64 KiB), Xen's pages
+/// lie one kernel page apart; the methods step over the gaps, so that offsets mean the same everywhere.
+///
+/// Everything that is read is a snapshot of the moment: copy first, then check the copy, then use the copy. Two reads
+/// of one offset may differ.
+///
+/// The memory can be used from several threads. Bytes that two of them write at the same time end up as one or the
+/// other's.
+#[derive(Debug)]
+pub struct SharedMemory<A: Access = ReadWrite> {
+    mapping: Mapping,
+    pages: usize,
+    /// Distance of two Xen pages, in bytes: the kernel's page size.
+    stride: usize,
+    access: PhantomData<A>,
+}
+
+/// An access that is not inside the memory, or not aligned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AccessError {
+    /// The bytes are not all inside the memory.
+    #[error("{length} bytes at offset {offset} are outside the {available} bytes of shared memory")]
+    OutOfBounds {
+        /// Where the access began.
+        offset: usize,
+        /// How long it was.
+        length: usize,
+        /// What there is.
+        available: usize,
+    },
+    /// An atomic access must be aligned to its size.
+    #[error("offset {offset} is not a multiple of {alignment}, which an atomic access needs")]
+    Misaligned {
+        /// Where the access was.
+        offset: usize,
+        /// What it must be a multiple of.
+        alignment: usize,
+    },
+    /// The bytes do not lie together, because the kernel's pages are larger than Xen's.
+    #[error(
+        "{length} bytes at offset {offset} cross a page border, and this kernel's pages are larger than Xen's"
+    )]
+    NotContiguous {
+        /// Where the access began.
+        offset: usize,
+        /// How long it was.
+        length: usize,
+    },
+}
+
+impl From<AccessError> for io::Error {
+    fn from(error: AccessError) -> Self {
+        Self::new(io::ErrorKind::InvalidInput, error)
+    }
+}
+
+impl<A: Access> SharedMemory<A> {
+    /// Maps `pages` Xen pages, each in a kernel page of its own, from `offset` in the device.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; `InvalidInput` for no pages at all or more than the address space holds.
+    pub fn map<D: Driver>(device: &Device<D>, offset: u64, pages: usize) -> io::Result<Self> {
+        let stride = page_size();
+        let length = pages.checked_mul(stride).filter(|&length| length > 0);
+        let length = length.ok_or(io::ErrorKind::InvalidInput)?;
+        let mapping = device.map(offset, length, A::WRITABLE)?;
+        Ok(Self { mapping, pages, stride, access: PhantomData })
+    }
+
+    /// Keeps the memory out of children that this process forks (`MADV_DONTFORK`).
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn not_for_children(&self) -> io::Result<()> {
+        self.mapping.not_for_children()
+    }
+
+    /// Length in bytes: 4096 for each page.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.pages * PAGE_SIZE
+    }
+
+    /// The number of Xen pages.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Address of a Xen page, 4096 bytes long, or `None` if there is no such page.
+    ///
+    /// What is done through it is the caller's to justify: other domains write here, and a read-only mapping faults
+    /// when written.
+    #[must_use]
+    pub fn page_ptr(&self, page: usize) -> Option<*mut u8> {
+        (page < self.pages).then(|| self.mapping.as_mut_ptr().wrapping_add(page * self.stride))
+    }
+
+    /// Copies a value out.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`].
+    pub fn read<T: FromBytes>(&self, offset: usize) -> Result<T, AccessError> {
+        let mut value = MaybeUninit::<T>::uninit();
+        let target = value.as_mut_ptr().cast::<u8>();
+        self.pieces(offset, size_of::<T>(), |source, at, length| {
+            // SAFETY: the pieces add up to the size of `T`, so `at + length` stays inside the value.
+            let target = unsafe { target.add(at) };
+            // SAFETY: a piece is mapped for as long as `self`; the value is this function's own.
+            unsafe { transfer::copy(source, target, length) };
+        })?;
+        // SAFETY: all bytes are written, and every byte pattern is a `T` (`FromBytes`).
+        Ok(unsafe { value.assume_init() })
+    }
+
+    /// Copies bytes out, at the speed of `memcpy`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`]; nothing is copied then.
+    pub fn copy_to_slice(&self, offset: usize, target: &mut [u8]) -> Result<(), AccessError> {
+        let start = target.as_mut_ptr();
+        self.pieces(offset, target.len(), |source, at, length| {
+            // SAFETY: the pieces add up to the slice's length.
+            let target = unsafe { start.add(at) };
+            // SAFETY: a piece is mapped for as long as `self`; the slice is borrowed exclusively.
+            unsafe { transfer::copy(source, target, length) };
+        })
+    }
+
+    /// Loads a 32-bit word with acquire ordering: what the other side wrote before it stored this is visible after.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is no multiple of 4.
+    pub fn load_u32(&self, offset: usize) -> Result<u32, AccessError> {
+        let word: *mut AtomicU32 = self.atomic(offset)?;
+        // SAFETY: inside the mapping and aligned (`atomic`); a load of this size needs no write access.
+        Ok(unsafe { &*word }.load(Ordering::Acquire))
+    }
+
+    /// Writes a part of the memory to a file at `position`, without a copy of ours (`pwrite(2)`); the value is the number of
+    /// bytes written, which may be fewer.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; `InvalidInput` if the part is outside the memory.
+    pub fn write_to_file(
+        &self,
+        offset: usize,
+        length: usize,
+        file: impl AsFd,
+        position: u64,
+    ) -> io::Result<usize> {
+        self.file_pieces(offset, length, position, |address, length, position| {
+            // SAFETY: the kernel reads `length` bytes of the mapping, which `self` keeps.
+            unsafe { pwrite(file.as_fd().as_raw_fd(), address.cast_const().cast(), length, position) }
+        })
+    }
+
+    /// Calls `transfer` for each contiguous piece until one is short; the value is the sum.
+    fn file_pieces(
+        &self,
+        offset: usize,
+        length: usize,
+        position: u64,
+        mut transfer: impl FnMut(*mut u8, usize, i64) -> isize,
+    ) -> io::Result<usize> {
+        let start = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let mut done = 0;
+        let mut outcome = Ok(());
+        self.pieces(offset, length, |address, at, length| {
+            if outcome.is_err() || done < at {
+                return;
+            }
+            let position = i64::try_from(at).ok().and_then(|at| start.checked_add(at));
+            let Some(position) = position else {
+                outcome = Err(io::ErrorKind::InvalidInput.into());
+                return;
+            };
+            match usize::try_from(transfer(address, length, position)) {
+                Ok(moved) => done += moved,
+                Err(_) => outcome = Err(io::Error::last_os_error()),
+            }
+        })?;
+        // What was moved before an error is a result; the error shows itself on the next call.
+        if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
+    }
+
+    /// Calls `each(address, bytes before it, length)` for the contiguous pieces of a part of the memory.
+    fn pieces(
+        &self,
+        offset: usize,
+        length: usize,
+        mut each: impl FnMut(*mut u8, usize, usize),
+    ) -> Result<(), AccessError> {
+        self.check(offset, length)?;
+        let base = self.mapping.as_mut_ptr();
+        if self.stride == PAGE_SIZE {
+            each(base.wrapping_add(offset), 0, length);
+            return Ok(());
+        }
+        let mut done = 0;
+        while done < length {
+            let (page, within) = ((offset + done) / PAGE_SIZE, (offset + done) % PAGE_SIZE);
+            let size = (PAGE_SIZE - within).min(length - done);
+            each(base.wrapping_add(page * self.stride + within), done, size);
+            done += size;
+        }
+        Ok(())
+    }
+
+    fn check(&self, offset: usize, length: usize) -> Result<(), AccessError> {
+        let available = self.len();
+        match offset.checked_add(length) {
+            Some(end) if end <= available => Ok(()),
+            _ => Err(AccessError::OutOfBounds { offset, length, available }),
+        }
+    }
+
+    /// Address of an atomic at `offset`: inside the mapping and aligned, or an error.
+    fn atomic<T>(&self, offset: usize) -> Result<*mut T, AccessError> {
+        self.check(offset, size_of::<T>())?;
+        let alignment = size_of::<T>();
+        if offset % alignment != 0 {
+            return Err(AccessError::Misaligned { offset, alignment });
+        }
+        let (page, within) = (offset / PAGE_SIZE, offset % PAGE_SIZE);
+        Ok(self.mapping.as_mut_ptr().wrapping_add(page * self.stride + within).cast())
+    }
+}
+
+impl SharedMemory<ReadWrite> {
+    /// Copies a value in.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`]; nothing is written then.
+    pub fn write<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<(), AccessError> {
+        self.copy_from_slice(offset, value.as_bytes())
+    }
+
+    /// Copies bytes in, at the speed of `memcpy`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`]; nothing is written then.
+    pub fn copy_from_slice(&self, offset: usize, source: &[u8]) -> Result<(), AccessError> {
+        self.pieces(offset, source.len(), |target, at, length| {
+            // SAFETY: the pieces add up to the slice's length.
+            let source = unsafe { source.as_ptr().add(at) };
+            // SAFETY: a piece is mapped writable for as long as `self`; the slice is borrowed.
+            unsafe { transfer::copy(source, target, length) };
+        })
+    }
+
+    /// Sets `length` bytes to `byte`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`]; nothing is written then.
+    pub fn fill(&self, offset: usize, length: usize, byte: u8) -> Result<(), AccessError> {
+        self.pieces(offset, length, |target, _, length| {
+            // SAFETY: a piece is mapped writable for as long as `self`.
+            unsafe { transfer::fill(target, byte, length) };
+        })
+    }
+
+    /// An atomic byte in the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`].
+    pub fn atomic_u8(&self, offset: usize) -> Result<&AtomicU8, AccessError> {
+        let byte: *mut AtomicU8 = self.atomic(offset)?;
+        // SAFETY: inside the mapping, writable, and borrowed from `self`.
+        Ok(unsafe { &*byte })
+    }
+
+    /// An atomic 32-bit word in the memory, for ring indices.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is no multiple of 4.
+    pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32, AccessError> {
+        let word: *mut AtomicU32 = self.atomic(offset)?;
+        // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.
+        Ok(unsafe { &*word })
+    }
+
+    /// An atomic 64-bit word in the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is no multiple of 8.
+    pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64, AccessError> {
+        let word: *mut AtomicU64 = self.atomic(offset)?;
+        // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.
+        Ok(unsafe { &*word })
+    }
+
+    /// Reads a file at `position` into a part of the memory, without a copy of ours (`pread(2)`); the value is the number
+    /// of bytes read, which may be fewer.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; `InvalidInput` if the part is outside the memory.
+    pub fn read_from_file(
+        &self,
+        offset: usize,
+        length: usize,
+        file: impl AsFd,
+        position: u64,
+    ) -> io::Result<usize> {
+        self.file_pieces(offset, length, position, |address, length, position| {
+            // SAFETY: the kernel writes `length` bytes of the mapping, which is writable and which `self` keeps.
+            unsafe { pread(file.as_fd().as_raw_fd(), address.cast(), length, position) }
+        })
+    }
+
+    /// A part of the memory as rust-vmm's `VolatileSlice`.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`]; [`AccessError::NotContiguous`] on a kernel with large pages, if the part crosses a
+    /// page border.
+    #[cfg(feature = "vm-memory")]
+    pub fn volatile_slice(
+        &self,
+        offset: usize,
+        length: usize,
+    ) -> Result<vm_memory::VolatileSlice<'_>, AccessError> {
+        let mut parts = 0;
+        let mut start = self.mapping.as_mut_ptr();
+        self.pieces(offset, length, |address, at, _| {
+            if at == 0 {
+                start = address;
+            }
+            parts += 1;
+        })?;
+        if parts > 1 {
+            return Err(AccessError::NotContiguous { offset, length });
+        }
+        // SAFETY: the part is mapped and writable for as long as `self`, from which the slice borrows.
+        Ok(unsafe { vm_memory::VolatileSlice::new(start, length) })
+    }
+}
+
+// std links the C library; rustix's safe functions would want a `&mut [u8]`, which this memory must not become.
+unsafe extern "C" {
+    fn pread(fd: i32, buffer: *mut c_void, length: usize, offset: i64) -> isize;
+    fn pwrite(fd: i32, buffer: *const c_void, length: usize, offset: i64) -> isize;
+}

@@ -1,0 +1,242 @@
+//! Identifiers that must not be mixed up.
+
+use core::fmt;
+use core::num::ParseIntError;
+use core::str::FromStr;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// A domain's number (`domid_t`).
+///
+/// Real domains have the numbers 0 to 0x7fef; dom0 is [`DomId::ZERO`]. The special numbers that some calls take are
+/// constants here. There is no way to make one from an integer outside these, because the kernel cuts longer numbers
+/// to 16 bits without a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoBytes, Immutable, KnownLayout)]
+#[repr(transparent)]
+#[doc(alias = "domid_t")]
+pub struct DomId(u16);
+
+impl DomId {
+    /// The initial domain.
+    pub const ZERO: Self = Self(0);
+    /// The caller's own domain (`DOMID_SELF`).
+    #[doc(alias = "DOMID_SELF")]
+    pub const SELF: Self = Self(0x7ff0);
+    /// The owner of I/O memory (`DOMID_IO`).
+    #[doc(alias = "DOMID_IO")]
+    pub const IO: Self = Self(0x7ff1);
+    /// The owner of the hypervisor's own memory (`DOMID_XEN`).
+    #[doc(alias = "DOMID_XEN")]
+    pub const XEN: Self = Self(0x7ff2);
+    /// The owner of copy-on-write pages (`DOMID_COW`).
+    #[doc(alias = "DOMID_COW")]
+    pub const COW: Self = Self(0x7ff3);
+    /// The idle domain (`DOMID_IDLE`).
+    #[doc(alias = "DOMID_IDLE")]
+    pub const IDLE: Self = Self(0x7fff);
+
+    /// The first number that is no ordinary domain.
+    const FIRST_RESERVED: u16 = 0x7ff0;
+
+    /// The ordinary domain with this number, or `None` from 0x7ff0 on.
+    #[must_use]
+    pub const fn new(id: u16) -> Option<Self> {
+        if id < Self::FIRST_RESERVED { Some(Self(id)) } else { None }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// Whether this is an ordinary domain, not one of the special numbers.
+    #[must_use]
+    pub const fn is_ordinary(self) -> bool {
+        self.0 < Self::FIRST_RESERVED
+    }
+}
+
+impl fmt::Display for DomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::SELF => f.write_str("DOMID_SELF"),
+            Self::IO => f.write_str("DOMID_IO"),
+            Self::XEN => f.write_str("DOMID_XEN"),
+            Self::COW => f.write_str("DOMID_COW"),
+            Self::IDLE => f.write_str("DOMID_IDLE"),
+            Self(id) => id.fmt(f),
+        }
+    }
+}
+
+/// The number or text is no ordinary domain: those have 0 to 0x7fef (32751).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InvalidDomId;
+
+impl fmt::Display for InvalidDomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a domain number (0 to 32751)")
+    }
+}
+
+impl core::error::Error for InvalidDomId {}
+
+impl TryFrom<u16> for DomId {
+    type Error = InvalidDomId;
+
+    fn try_from(id: u16) -> Result<Self, InvalidDomId> {
+        Self::new(id).ok_or(InvalidDomId)
+    }
+}
+
+impl TryFrom<u32> for DomId {
+    type Error = InvalidDomId;
+
+    fn try_from(id: u32) -> Result<Self, InvalidDomId> {
+        u16::try_from(id).ok().and_then(Self::new).ok_or(InvalidDomId)
+    }
+}
+
+impl FromStr for DomId {
+    type Err = InvalidDomId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDomId> {
+        text.parse().ok().and_then(Self::new).ok_or(InvalidDomId)
+    }
+}
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($integer:ty), $format:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(transparent)]
+        pub struct $name($integer);
+
+        impl $name {
+            /// Wraps the number.
+            #[must_use]
+            pub const fn new(number: $integer) -> Self {
+                Self(number)
+            }
+
+            /// The number.
+            #[must_use]
+            pub const fn get(self) -> $integer {
+                self.0
+            }
+        }
+
+        impl From<$integer> for $name {
+            fn from(number: $integer) -> Self {
+                Self(number)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseIntError;
+
+            fn from_str(text: &str) -> Result<Self, ParseIntError> {
+                text.parse().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, $format, self.0)
+            }
+        }
+    };
+}
+
+number! {
+    /// A local event channel port (`evtchn_port_t`).
+    #[doc(alias = "evtchn_port_t")]
+    Port(u32), "{}"
+}
+number! {
+    /// A grant reference (`grant_ref_t`): an index into the granting domain's grant table.
+    #[doc(alias = "grant_ref_t")]
+    GrantRef(u32), "{}"
+}
+number! {
+    /// A guest frame number: a frame in the guest's own numbering.
+    #[doc(alias = "xen_pfn_t")]
+    #[doc(alias = "gfn_t")]
+    Gfn(u64), "{:#x}"
+}
+number! {
+    /// A machine frame number: a frame in the host's numbering. PV guests know their memory by these.
+    #[doc(alias = "mfn_t")]
+    Mfn(u64), "{:#x}"
+}
+number! {
+    /// A virtual CPU's number within its domain.
+    VcpuId(u32), "{}"
+}
+number! {
+    /// A virtual interrupt that Xen itself raises (`VIRQ_*`).
+    Virq(u32), "{}"
+}
+
+impl Virq {
+    /// Timer of one vCPU.
+    #[doc(alias = "VIRQ_TIMER")]
+    pub const TIMER: Self = Self(0);
+    /// A debug key asks the guest to dump its state; per vCPU.
+    #[doc(alias = "VIRQ_DEBUG")]
+    pub const DEBUG: Self = Self(1);
+    /// Console input for dom0.
+    #[doc(alias = "VIRQ_CONSOLE")]
+    pub const CONSOLE: Self = Self(2);
+    /// A domain died or changed state; what a toolstack waits for.
+    #[doc(alias = "VIRQ_DOM_EXC")]
+    pub const DOM_EXC: Self = Self(3);
+    /// Trace buffers have data.
+    #[doc(alias = "VIRQ_TBUF")]
+    pub const TBUF: Self = Self(4);
+    /// A domain that is being debugged paused.
+    #[doc(alias = "VIRQ_DEBUGGER")]
+    pub const DEBUGGER: Self = Self(6);
+    /// Profiling samples; per vCPU.
+    #[doc(alias = "VIRQ_XENOPROF")]
+    pub const XENOPROF: Self = Self(7);
+    /// Xen's console ring has text.
+    #[doc(alias = "VIRQ_CON_RING")]
+    pub const CON_RING: Self = Self(8);
+    /// A PCI device changed its power state.
+    #[doc(alias = "VIRQ_PCPU_STATE")]
+    pub const PCPU_STATE: Self = Self(9);
+    /// A memory event.
+    #[doc(alias = "VIRQ_MEM_EVENT")]
+    pub const MEM_EVENT: Self = Self(10);
+    /// Argo messages.
+    #[doc(alias = "VIRQ_ARGO")]
+    pub const ARGO: Self = Self(11);
+    /// The host runs low on memory.
+    #[doc(alias = "VIRQ_ENOMEM")]
+    pub const ENOMEM: Self = Self(12);
+    /// Performance counters overflowed; per vCPU.
+    #[doc(alias = "VIRQ_XENPMU")]
+    pub const XENPMU: Self = Self(13);
+    /// The first of eight whose meaning the architecture gives (on x86, 16 is machine check).
+    #[doc(alias = "VIRQ_ARCH_0")]
+    #[doc(alias = "VIRQ_MCA")]
+    pub const ARCH_0: Self = Self(16);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn domain_numbers_end_where_the_special_ones_begin() {
+        assert_eq!(DomId::new(0x7fef).map(DomId::get), Some(0x7fef));
+        assert_eq!(DomId::new(0x7ff0), None);
+        assert_eq!(DomId::try_from(0x1_0001_u32), Err(InvalidDomId));
+        assert_eq!("17".parse::<DomId>().map(DomId::get), Ok(17));
+        assert_eq!("-1".parse::<DomId>(), Err(InvalidDomId));
+        assert!(DomId::ZERO.is_ordinary() && !DomId::SELF.is_ordinary());
+    }
+}
