@@ -43,6 +43,12 @@ impl DomId {
         if id < Self::FIRST_RESERVED { Some(Self(id)) } else { None }
     }
 
+    /// Brings back a number that came out of a `DomId`.
+    #[cfg(feature = "std")]
+    pub(crate) const fn from_raw(id: u16) -> Self {
+        Self(id)
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> u16 {

@@ -20,33 +20,31 @@ impl Driver for Gntdev {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Grant {
-    domid: u32,
+    domid: u16,
+    /// Zero: the driver has 32 bits for the domain.
+    padding: u16,
     reference: GrantRef,
 }
 layout!(Grant, 8, domid @ 0, reference @ 4);
+const _: () = assert!(cfg!(target_endian = "little"), "`Grant` splits a 32-bit field, low half first");
 
 impl Grant {
     /// Grant `reference` of `domain`.
     #[must_use]
-    pub fn new(domain: DomId, reference: GrantRef) -> Self {
-        Self { domid: domain.get().into(), reference }
+    pub const fn new(domain: DomId, reference: GrantRef) -> Self {
+        Self { domid: domain.get(), padding: 0, reference }
     }
 
-    /// The granting domain, as a number.
+    /// The granting domain.
     #[must_use]
-    pub fn domain(self) -> u32 {
-        self.domid
+    pub const fn domain(self) -> DomId {
+        DomId::from_raw(self.domid)
     }
 
     /// The reference in that domain's grant table.
     #[must_use]
-    pub fn reference(self) -> GrantRef {
+    pub const fn reference(self) -> GrantRef {
         self.reference
-    }
-
-    fn domid16(self) -> u16 {
-        // Lossless: made from a `DomId`.
-        u16::try_from(self.domid).unwrap_or(u16::MAX)
     }
 }
 

@@ -39,7 +39,7 @@ layout!(GrantSide, 8, reference @ 0, offset @ 4, domid @ 6);
 
 impl GrantSide {
     fn encode(grant: Grant, offset: u16) -> u64 {
-        let side = Self { reference: grant.reference.get(), offset, domid: grant.domid16() };
+        let side = Self { reference: grant.reference.get(), offset, domid: grant.domid };
         zerocopy::transmute!(side)
     }
 }
