@@ -13,13 +13,13 @@ impl GrantStatus {
     /// Done.
     #[doc(alias = "GNTST_okay")]
     pub const OKAY: Self = Self(0);
-    /// Something unnamed went wrong.
+    /// Something unnamed went wrong; among others, the grant is not in use, or is for another domain.
     #[doc(alias = "GNTST_general_error")]
     pub const GENERAL_ERROR: Self = Self(-1);
     /// No such domain.
     #[doc(alias = "GNTST_bad_domain")]
     pub const BAD_DOMAIN: Self = Self(-2);
-    /// The reference is out of range, unused, or granted to another domain.
+    /// The reference is beyond the domain's grant table.
     #[doc(alias = "GNTST_bad_gntref")]
     pub const BAD_GRANT_REF: Self = Self(-3);
     /// The mapping handle is wrong.
@@ -72,9 +72,9 @@ impl fmt::Display for GrantStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match *self {
             Self::OKAY => "done",
-            Self::GENERAL_ERROR => "unspecified error",
+            Self::GENERAL_ERROR => "not granted to this domain, or an unspecified error",
             Self::BAD_DOMAIN => "no such domain",
-            Self::BAD_GRANT_REF => "not a grant to this domain",
+            Self::BAD_GRANT_REF => "there is no such reference",
             Self::BAD_HANDLE => "wrong mapping handle",
             Self::BAD_VIRT_ADDR => "wrong virtual address",
             Self::BAD_DEV_ADDR => "wrong device address",

@@ -1,0 +1,143 @@
+//! The exact number of system calls and allocations of every operation on a hot path, counted on real Xen.
+//!
+//! The numbers are the optimum: what the kernel's interface cannot do with fewer.
+
+use benches::SystemCalls;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::time::Duration;
+use xen_evtchn::{DomId, EventChannel, Evtchn, Port};
+use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Opening and closing a file. With debug assertions, std asks the kernel whether a descriptor is open before closing it.
+const OPEN_AND_CLOSE: u64 = if cfg!(debug_assertions) { 3 } else { 2 };
+
+/// What an operation cost.
+#[derive(Debug, PartialEq, Eq)]
+struct Cost {
+    system_calls: u64,
+    allocations: usize,
+}
+
+const fn cost(system_calls: u64, allocations: usize) -> Cost {
+    Cost { system_calls, allocations }
+}
+
+struct Meter(SystemCalls);
+
+impl Meter {
+    fn new() -> Self {
+        Self(SystemCalls::new().expect("a kernel that counts system calls"))
+    }
+
+    /// Runs `operation` twice, and gives answer and cost of the second: the first may open and fill what lasts.
+    fn measure<T>(&mut self, mut operation: impl FnMut() -> T) -> (T, Cost) {
+        drop(operation());
+        let region = Region::new(ALLOCATOR);
+        let (answer, system_calls) = self.0.count(operation).expect("counted");
+        let allocations = region.change().allocations;
+        (answer, Cost { system_calls, allocations })
+    }
+}
+
+fn pairs(evtchn: &Evtchn, count: usize) -> Vec<(EventChannel, EventChannel)> {
+    let pairs = (0..count).map(|_| {
+        let near = evtchn.bind_unbound(DomId::SELF).expect("bound");
+        let far = evtchn.bind_interdomain(DomId::SELF, near.port()).expect("bound");
+        (near, far)
+    });
+    pairs.collect()
+}
+
+fn drain(evtchn: &Evtchn) {
+    let mut ports = [Port::default(); 1024];
+    while evtchn.wait(Some(Duration::from_millis(50))).expect("wait") {
+        let count = evtchn.pending(&mut ports).expect("ports");
+        evtchn.unmask(&ports[..count]).expect("unmasked");
+    }
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn the_meter_itself_is_right() {
+    let mut meter = Meter::new();
+    assert_eq!(meter.measure(|| ()).1, cost(0, 0));
+    assert_eq!(meter.measure(|| drop(std::fs::File::open("/dev/null"))).1, cost(OPEN_AND_CLOSE, 0));
+    assert_eq!(meter.measure(|| Box::new(7)).1, cost(0, 1));
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn events() {
+    let mut meter = Meter::new();
+    let evtchn = Evtchn::open().expect("the device");
+    let pairs = pairs(&evtchn, 256);
+    drain(&evtchn);
+    assert_eq!(meter.measure(|| pairs[0].0.notify().expect("sent")).1, cost(1, 0), "notify");
+    drain(&evtchn);
+
+    for count in [1, 16, 256] {
+        let mut ports = [Port::default(); 1024];
+        let send = || pairs[..count].iter().for_each(|(near, _)| near.notify().expect("sent"));
+        let mut take = || {
+            send();
+            assert!(evtchn.wait(None).expect("wait"));
+            let taken = evtchn.pending(&mut ports).expect("ports");
+            assert_eq!(taken, count);
+            evtchn.unmask(&ports[..taken]).expect("unmasked");
+        };
+        let sends = u64::try_from(count).expect("small");
+        assert_eq!(meter.measure(&mut take).1, cost(sends + 3, 0), "poll, read and write for {count} ports");
+    }
+    assert_eq!(meter.measure(|| evtchn.pending_one().expect("none")).1, cost(1, 0));
+    let bind = || evtchn.bind_unbound(DomId::SELF).expect("bound").unbind().expect("unbound");
+    assert_eq!(meter.measure(bind).1.system_calls, 2, "bind and unbind");
+    assert_eq!(meter.measure(|| drop(Evtchn::open().expect("opened"))).1, cost(OPEN_AND_CLOSE, 1));
+}
+
+fn share(pages: usize) -> SharedPages {
+    Gntalloc::open().expect("the device").share(DomId::ZERO, pages).expect("shared")
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn grants() {
+    let mut meter = Meter::new();
+    let gnttab = Gnttab::open().expect("the device");
+    let pages = share(512);
+    for count in [1, 32, 512] {
+        let references = &pages.grants()[..count];
+        let map = || gnttab.map(DomId::ZERO, references).expect("mapped");
+        assert_eq!(meter.measure(map).1, cost(3, 0), "map {count}: ioctl, mmap, ioctl");
+        let map = || drop(gnttab.map(DomId::ZERO, references).expect("mapped"));
+        assert_eq!(meter.measure(map).1, cost(4, 0), "map and unmap {count}: munmap is all that is added");
+    }
+    let mapping = gnttab.map(DomId::ZERO, pages.grants()).expect("mapped");
+    let mut buffer = vec![0; mapping.len()];
+    assert_eq!(meter.measure(|| mapping.copy_to_slice(0, &mut buffer).expect("inside")).1, cost(0, 0));
+    assert_eq!(meter.measure(|| mapping.write(8, &7_u64).expect("inside")).1, cost(0, 0));
+
+    for count in [1, 16, 256] {
+        let mut segments: Vec<_> = buffer
+            .chunks_mut(4096)
+            .zip(pages.grants())
+            .take(count)
+            .map(|(page, &reference)| CopySegment::from_grant(Grant::new(DomId::ZERO, reference), 0, page))
+            .collect::<Result<_, _>>()
+            .expect("inside");
+        assert_eq!(
+            meter.measure(|| gnttab.copy(&mut segments).expect("copied")).1,
+            cost(1, 0),
+            "copy {count}"
+        );
+    }
+    drop(mapping);
+
+    let gntalloc = Gntalloc::open().expect("the device");
+    let share = || drop(gntalloc.share(DomId::ZERO, 4).expect("shared"));
+    assert_eq!(meter.measure(share).1, cost(4, 1), "ioctl, mmap, ioctl; munmap; and the list of references");
+    assert_eq!(meter.measure(|| drop(Gnttab::open().expect("opened"))).1, cost(OPEN_AND_CLOSE, 1));
+}
