@@ -22,8 +22,12 @@ use xen_sys::{Device, DomId, Port, Virq};
 /// one of those that take. Bindings and unbindings on one handle wait for each other in the kernel, and a slow one
 /// stalls notifications and unmaskings on that handle too: where channels come and go all the time, use a handle for
 /// that and another for the steady traffic.
+///
+/// Dropping the last reference closes the device; that is when the ports of channels that were forgotten
+/// ([`std::mem::forget`], [`EventChannel::into_port`]) are unbound.
 #[derive(Clone, Debug)]
 #[doc(alias = "xenevtchn_handle")]
+#[doc(alias = "xenevtchn_close")]
 pub struct Evtchn {
     shared: Arc<Shared>,
 }

@@ -62,3 +62,7 @@ pub use channel::EventChannel;
 pub use error::Error;
 pub use evtchn::Evtchn;
 pub use xen_sys::{DomId, InvalidDomId, OpenCause, OpenError, Port, Virq};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

@@ -12,10 +12,12 @@ use xen_sys::linux::gntdev::UnmapNotify as NotifyRecord;
 use xen_sys::{Device, DomId, GrantRef, PAGE_SIZE, SharedMemory};
 
 /// A handle on the device that shares pages of ours. Cloning gives another reference to it. Threads may share it.
+/// Dropping the last reference closes the device; what is shared stays shared.
 ///
 /// The kernel parameter `xen_gntalloc.limit` (1024) bounds the pages of all processes together.
 #[derive(Clone, Debug)]
 #[doc(alias = "xengntshr_handle")]
+#[doc(alias = "xengntshr_close")]
 pub struct Gntalloc {
     device: Arc<Device<Driver>>,
 }

@@ -17,9 +17,11 @@ use xen_sys::{Access, Device, DomId, GrantRef, GrantStatus, ReadOnly, ReadWrite,
 
 /// A handle on the grant device: maps other domains' pages, and copies to and from them.
 ///
-/// Cloning gives another reference to the same handle. Threads may share it.
+/// Cloning gives another reference to the same handle. Threads may share it. Dropping the last reference closes the
+/// device; what is mapped stays mapped.
 #[derive(Clone, Debug)]
 #[doc(alias = "xengnttab_handle")]
+#[doc(alias = "xengnttab_close")]
 pub struct Gnttab {
     shared: Arc<Shared>,
 }

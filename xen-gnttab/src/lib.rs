@@ -62,3 +62,7 @@ pub use xen_sys::{
     Access, AccessError, DomId, GrantRef, GrantStatus, InvalidDomId, OpenCause, OpenError, PAGE_SIZE, Port,
     ReadOnly, ReadWrite, SharedMemory,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
