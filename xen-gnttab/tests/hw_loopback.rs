@@ -1,7 +1,9 @@
-//! Grants of dom0 to itself, which Xen allows a PV dom0, on real Xen.
+//! Grants of a domain to itself, which Xen allows, on real Xen: in dom0 as well as in a guest.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -10,14 +12,30 @@ use xen_gnttab::{
     DmabufFlags, DomId, Error, Gntalloc, Gnttab, Grant, GrantRef, GrantStatus, SharedPages, UnmapNotify,
 };
 
-const DOM0: DomId = DomId::ZERO;
+/// This domain's number, as xenstore tells it.
+fn own() -> DomId {
+    static OWN: OnceLock<DomId> = OnceLock::new();
+    *OWN.get_or_init(|| {
+        let mut xenstore =
+            fs::File::options().read(true).write(true).open("/dev/xen/xenbus").expect("xenstore");
+        // XS_READ, request 0, no transaction, 6 bytes; then the path.
+        let request = [&[2_u32, 0, 0, 6].map(u32::to_ne_bytes).concat(), &b"domid\0"[..]].concat();
+        xenstore.write_all(&request).expect("asked");
+        let mut reply = [0; 64];
+        let mut length = 0;
+        while length < 16 || length < 16 + usize::from(reply[12]) {
+            length += xenstore.read(&mut reply[length..]).expect("answered");
+        }
+        std::str::from_utf8(&reply[16..length]).expect("text").parse().expect("a domain")
+    })
+}
 
 fn gnttab() -> Gnttab {
     Gnttab::open().expect("the grant device")
 }
 
 fn share(pages: usize) -> SharedPages {
-    Gntalloc::open().expect("the sharing device").share(DOM0, pages).expect("shared")
+    Gntalloc::open().expect("the sharing device").share(own(), pages).expect("shared")
 }
 
 /// The lines of a file about this process's mappings of the grant device.
@@ -35,13 +53,13 @@ fn both_sides_see_each_others_writes() {
     pages.copy_to_slice(0, &mut zeros).expect("inside");
     assert!(zeros.iter().all(|&byte| byte == 0), "fresh pages are zeroed");
     pages.copy_from_slice(4090, b"hello, page border").expect("inside");
-    let mapping = gnttab().map(DOM0, pages.grants()).expect("mapped");
+    let mapping = gnttab().map(own(), pages.grants()).expect("mapped");
     assert_eq!(&mapping.read::<[u8; 18]>(4090).expect("inside"), b"hello, page border");
     mapping.atomic_u32(8192).expect("inside").store(0xfeed, Ordering::Release);
     assert_eq!(pages.load_u32(8192), Ok(0xfeed));
     mapping.fill(12288, 4096, 7).expect("inside");
     assert_eq!(pages.read::<[u8; 4096]>(12288), Ok([7; 4096]));
-    let read_only = gnttab().map_read_only(DOM0, &pages.grants()[1..]).expect("mapped");
+    let read_only = gnttab().map_read_only(own(), &pages.grants()[1..]).expect("mapped");
     assert_eq!(read_only.load_u32(4096), Ok(0xfeed));
     assert!(read_only.load_u32(4098).is_err(), "misaligned");
     assert!(read_only.read::<u32>(3 * 4096 - 3).is_err(), "outside");
@@ -51,11 +69,11 @@ fn both_sides_see_each_others_writes() {
 #[ignore = "needs Xen dom0"]
 fn what_is_shared_read_only_cannot_be_mapped_writable() {
     let gntalloc = Gntalloc::open().expect("the sharing device");
-    let pages = gntalloc.share_read_only(DOM0, 2).expect("shared");
+    let pages = gntalloc.share_read_only(own(), 2).expect("shared");
     pages.write(5, &0x55_u8).expect("we may write");
-    let mapping = gnttab().map_read_only(DOM0, pages.grants()).expect("mapped");
+    let mapping = gnttab().map_read_only(own(), pages.grants()).expect("mapped");
     assert_eq!(mapping.read::<u8>(5), Ok(0x55));
-    let error = gnttab().map(DOM0, pages.grants()).expect_err("read-only");
+    let error = gnttab().map(own(), pages.grants()).expect_err("read-only");
     assert!(
         matches!(error, Error::Grant { index: 0, status: GrantStatus::PERMISSION_DENIED, .. }),
         "{error:?}"
@@ -77,7 +95,7 @@ fn unmapping_clears_the_byte_and_sends_the_event() {
     };
     expect_event(true); // binding causes one
     let pages = share(3);
-    let grants: Vec<_> = pages.grants().iter().map(|&reference| Grant::new(DOM0, reference)).collect();
+    let grants: Vec<_> = pages.grants().iter().map(|&reference| Grant::new(own(), reference)).collect();
     let gnttab = gnttab();
     let byte = 2 * 4096 + 17;
     for (clear, send) in [(true, false), (false, true), (true, true)] {
@@ -104,7 +122,7 @@ fn unmapping_clears_the_byte_and_sends_the_event() {
     assert!(matches!(error, Error::Notify { .. }), "{error:?}");
 
     let mut bad = grants.clone();
-    bad[1] = Grant::new(DOM0, GrantRef::new(1_000_000));
+    bad[1] = Grant::new(own(), GrantRef::new(1_000_000));
     let error = gnttab.options().notify(notify).map(&bad).expect_err("no such grant");
     assert!(matches!(error, Error::Grant { index: 1, .. }), "{error:?}");
     expect_event(false);
@@ -119,7 +137,7 @@ fn a_process_that_dies_is_noticed() {
     if let Ok(task) = std::env::var(CHILD) {
         let numbers: Vec<u32> = task.split(' ').map(|word| word.parse().expect("a number")).collect();
         let notify = UnmapNotify::new().clear_byte(0).send_event(numbers[1].into());
-        let grant = Grant::new(DOM0, numbers[0].into());
+        let grant = Grant::new(own(), numbers[0].into());
         let mapping = gnttab().options().notify(notify).map(&[grant]).expect("mapped");
         mapping.write(0, &2_u8).expect("inside");
         loop {
@@ -160,8 +178,8 @@ fn releasing_a_shared_page_notifies_too() {
     far.unmask().expect("unmasked");
     let gntalloc = Gntalloc::open().expect("the sharing device");
     let notify = UnmapNotify::new().clear_byte(9).send_event(near.port());
-    let pages = gntalloc.options().notify(1, notify).share(DOM0, 2).expect("shared");
-    let mapping = gnttab().map(DOM0, pages.grants()).expect("mapped");
+    let pages = gntalloc.options().notify(1, notify).share(own(), 2).expect("shared");
+    let mapping = gnttab().map(own(), pages.grants()).expect("mapped");
     mapping.write(4096 + 9, &1_u8).expect("inside");
     mapping.write(9, &1_u8).expect("inside");
     drop(pages);
@@ -175,7 +193,7 @@ fn releasing_a_shared_page_notifies_too() {
 fn a_live_mapping_takes_no_room_in_the_device() {
     let gnttab = gnttab();
     let pages = share(2);
-    let mappings: Vec<_> = (0..20).map(|_| gnttab.map(DOM0, pages.grants()).expect("mapped")).collect();
+    let mappings: Vec<_> = (0..20).map(|_| gnttab.map(own(), pages.grants()).expect("mapped")).collect();
     let lines = mappings_of("/dev/xen/gntdev");
     let offsets: Vec<_> = lines.iter().filter_map(|line| line.split_whitespace().nth(2)).collect();
     assert_eq!(offsets, vec!["00000000"; 20], "each was mapped from the start of the device");
@@ -193,9 +211,9 @@ fn nothing_leaks_over_thousands_of_rounds() {
     let gnttab = gnttab();
     let gntalloc = Gntalloc::open().expect("the sharing device");
     for _ in 0..400 {
-        let pages = gntalloc.share(DOM0, 8).expect("shared: the limit is 1024 pages");
-        drop(gnttab.map(DOM0, pages.grants()).expect("mapped"));
-        gnttab.map(DOM0, &[pages.grants()[0], GrantRef::new(1_000_000)]).expect_err("a bad grant");
+        let pages = gntalloc.share(own(), 8).expect("shared: the limit is 1024 pages");
+        drop(gnttab.map(own(), pages.grants()).expect("mapped"));
+        gnttab.map(own(), &[pages.grants()[0], GrantRef::new(1_000_000)]).expect_err("a bad grant");
     }
     assert!(mappings_of("/dev/xen/gntdev").is_empty() && mappings_of("/dev/xen/gntalloc").is_empty());
 }
@@ -204,7 +222,7 @@ fn nothing_leaks_over_thousands_of_rounds() {
 #[ignore = "needs Xen dom0"]
 fn children_do_not_inherit_mappings() {
     let pages = share(1);
-    let mapping = gnttab().map(DOM0, pages.grants()).expect("mapped");
+    let mapping = gnttab().map(own(), pages.grants()).expect("mapped");
     let smaps = fs::read_to_string("/proc/self/smaps").expect("smaps");
     let mut lines = smaps.lines().skip_while(|line| !line.ends_with("/dev/xen/gntdev"));
     let flags = lines.find(|line| line.starts_with("VmFlags:")).expect("flags");
@@ -216,10 +234,10 @@ fn children_do_not_inherit_mappings() {
 #[ignore = "needs Xen dom0"]
 fn the_limit_of_shared_pages_is_named() {
     let gntalloc = Gntalloc::open().expect("the sharing device");
-    let error = gntalloc.share(DOM0, 2000).expect_err("more than the limit of 1024");
+    let error = gntalloc.share(own(), 2000).expect_err("more than the limit of 1024");
     assert!(error.to_string().contains("xen_gntalloc.limit"), "{error}");
-    assert_eq!(gntalloc.share(DOM0, 900).expect("within the limit").pages(), 900);
-    let error = gnttab().map(DOM0, &vec![GrantRef::new(8); 70_000]).expect_err("more than 65536");
+    assert_eq!(gntalloc.share(own(), 900).expect("within the limit").pages(), 900);
+    let error = gnttab().map(own(), &vec![GrantRef::new(8); 70_000]).expect_err("more than 65536");
     assert!(error.to_string().contains("xen_gntdev.limit"), "{error}");
 }
 
@@ -227,7 +245,7 @@ fn the_limit_of_shared_pages_is_named() {
 #[ignore = "needs Xen dom0"]
 fn files_go_straight_through_a_mapping() {
     let pages = share(3);
-    let mapping = gnttab().map(DOM0, pages.grants()).expect("mapped");
+    let mapping = gnttab().map(own(), pages.grants()).expect("mapped");
     let path = "/tmp/xen-gnttab-file";
     let text: Vec<u8> = (0..=255).cycle().take(10_000).collect();
     fs::write(path, &text).expect("written");
@@ -242,7 +260,7 @@ fn files_go_straight_through_a_mapping() {
         "short at the end of the file"
     );
     assert!(mapping.read_from_file(8192, 4097, &file, 0).is_err(), "outside");
-    let read_only = gnttab().map_read_only(DOM0, pages.grants()).expect("mapped");
+    let read_only = gnttab().map_read_only(own(), pages.grants()).expect("mapped");
     assert_eq!(read_only.write_to_file(100, 5000, &file, 20_000).expect("written"), 5000);
     assert_eq!(fs::read(path).expect("read")[20_000 + 950..], seen[950..5000]);
     fs::remove_file(path).expect("removed");
@@ -258,7 +276,7 @@ fn threads_map_and_unmap_on_one_handle() {
             let gnttab = &gnttab;
             scope.spawn(move || {
                 for round in 0..50_u64 {
-                    let mapping = gnttab.map(DOM0, &[reference]).expect("mapped");
+                    let mapping = gnttab.map(own(), &[reference]).expect("mapped");
                     mapping.write(8, &round).expect("inside");
                     assert_eq!(mapping.read::<u64>(8), Ok(round), "nobody else's page");
                 }
@@ -272,10 +290,20 @@ fn threads_map_and_unmap_on_one_handle() {
 #[ignore = "needs Xen dom0"]
 fn dmabufs_answer_with_typed_errors_where_they_cannot_be() {
     let pages = share(1);
-    let error = gnttab().export_dmabuf(DOM0, pages.grants(), DmabufFlags::empty()).expect_err("a PV domain");
-    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    let pv = fs::read_to_string("/sys/hypervisor/guest_type").is_ok_and(|kind| kind.trim() == "PV");
+    match gnttab().export_dmabuf(own(), pages.grants(), DmabufFlags::empty()) {
+        Err(Error::Unsupported { operation, needs }) => println!("{operation} needs {needs}"),
+        Err(error) => panic!("{error}"),
+        Ok(mut exported) => {
+            assert!(!pv, "a PV domain cannot");
+            let fd = exported.take_fd().expect("a descriptor");
+            assert!(!exported.wait_released(Duration::from_millis(50)).expect("a time-out is no error"));
+            drop(fd);
+            assert!(exported.wait_released(Duration::from_secs(2)).expect("released"));
+        }
+    }
     let file = fs::File::open("/proc/self/exe").expect("a file");
-    let error = gnttab().import_dmabuf(std::os::fd::AsFd::as_fd(&file), DOM0, 1).expect_err("no dma-buf");
+    let error = gnttab().import_dmabuf(std::os::fd::AsFd::as_fd(&file), own(), 1).expect_err("no dma-buf");
     assert!(matches!(error, Error::Unsupported { .. } | Error::Dmabuf { .. }), "{error:?}");
     println!("importing: {error}");
 }
