@@ -98,7 +98,9 @@ fn hundreds_of_ports_are_taken_and_unmasked_at_once() {
     let pairs: Vec<_> = (0..300).map(|_| pair(&evtchn)).collect();
     let far: BTreeSet<_> = pairs.iter().map(|(_, far)| far.port()).collect();
     for _ in 0..2 {
-        pairs.iter().for_each(|(near, _)| near.notify().expect("sent"));
+        for (near, _) in &pairs {
+            near.notify().expect("sent");
+        }
         let mut ports = [Port::default(); 1024];
         let mut seen = BTreeSet::new();
         let deadline = Instant::now() + Duration::from_secs(5);

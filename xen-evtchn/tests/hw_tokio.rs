@@ -38,7 +38,9 @@ fn tasks_wait_for_channels_of_one_handle() {
         }
         let all = async {
             let mut set = tokio::task::JoinSet::new();
-            tasks.into_iter().for_each(|task| drop(set.spawn(task)));
+            for task in tasks {
+                set.spawn(task);
+            }
             while let Some(outcome) = set.join_next().await {
                 outcome.expect("a task");
             }

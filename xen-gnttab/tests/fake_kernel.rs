@@ -242,7 +242,7 @@ fn more_than_the_kernels_limit_is_said_so() {
         Call::Ioctl { opcode: MAP, .. } => errno(EINVAL),
         _ => Ok(0),
     });
-    let error = gnttab().map(guest(), &refs(&[1; 70_000])).expect_err("too many");
+    let error = gnttab().map(guest(), &refs(&vec![1; 70_000])).expect_err("too many");
     assert!(error.to_string().contains("xen_gntdev.limit"), "{error}");
     assert_eq!(log.borrow().len(), 1, "there is no slot to give back");
 }
@@ -253,9 +253,10 @@ fn set_statuses(operand: &[u8], status: impl Fn(usize) -> i16) {
     let address = u64::from_le_bytes(operand[8..16].try_into().expect("8 bytes"));
     let segments = std::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(address).expect("an address"));
     for index in 0..count {
-        // SAFETY: the request says that `count` segments of 24 bytes are there, exclusively borrowed; the status
-        // is at byte 20.
-        unsafe { segments.add(index * 24 + 20).cast::<i16>().write(status(index)) };
+        // SAFETY: the request says that `count` segments of 24 bytes are there; the status is at byte 20.
+        let at = unsafe { segments.add(index * 24 + 20) }.cast::<i16>();
+        // SAFETY: they are exclusively borrowed for the call.
+        unsafe { at.write(status(index)) };
     }
 }
 

@@ -6,42 +6,42 @@ use xen_evtchn::{EventChannel, Evtchn};
 use xen_gnttab::{DomId, Gnttab, GrantMapping, GrantRef, Port};
 
 /// Commands that the guest takes.
-pub mod command {
-    pub const FILL: u32 = 1;
-    pub const CLOSE_PORT: u32 = 2;
-    pub const REVOKE: u32 = 3;
-    pub const CRASH: u32 = 5;
-    pub const SEND: u32 = 6;
-    pub const OFFER_PORTS: u32 = 7;
-    pub const SEND_ON_EXTRA_PORTS: u32 = 8;
-    pub const GRANT_AGAIN: u32 = 9;
+pub(crate) mod command {
+    pub(crate) const FILL: u32 = 1;
+    pub(crate) const CLOSE_PORT: u32 = 2;
+    pub(crate) const REVOKE: u32 = 3;
+    pub(crate) const CRASH: u32 = 5;
+    pub(crate) const SEND: u32 = 6;
+    pub(crate) const OFFER_PORTS: u32 = 7;
+    pub(crate) const SEND_ON_EXTRA_PORTS: u32 = 8;
+    pub(crate) const GRANT_AGAIN: u32 = 9;
 }
 
 /// Byte offsets in the control page.
-pub mod word {
-    pub const MAGIC: usize = 0;
-    pub const EVENTS: usize = 4;
-    pub const COMMAND: usize = 8;
-    pub const ARGUMENT: usize = 12;
-    pub const DONE: usize = 16;
-    pub const RESULT: usize = 20;
-    pub const EXTRA_PORTS: usize = 1024;
+pub(crate) mod word {
+    pub(crate) const MAGIC: usize = 0;
+    pub(crate) const EVENTS: usize = 4;
+    pub(crate) const COMMAND: usize = 8;
+    pub(crate) const ARGUMENT: usize = 12;
+    pub(crate) const DONE: usize = 16;
+    pub(crate) const RESULT: usize = 20;
+    pub(crate) const EXTRA_PORTS: usize = 1024;
 }
 
 /// A guest that was started for a test, and is destroyed after it.
-pub struct MiniGuest {
+pub(crate) struct MiniGuest {
     name: String,
-    pub domain: DomId,
-    pub port: Port,
-    pub read_only: GrantRef,
-    pub pool: Vec<GrantRef>,
-    pub evtchn: Evtchn,
-    pub channel: EventChannel,
-    pub control: GrantMapping,
+    pub(crate) domain: DomId,
+    pub(crate) port: Port,
+    pub(crate) read_only: GrantRef,
+    pub(crate) pool: Vec<GrantRef>,
+    pub(crate) evtchn: Evtchn,
+    pub(crate) channel: EventChannel,
+    pub(crate) control: GrantMapping,
 }
 
 impl MiniGuest {
-    pub fn start(name: &str) -> Self {
+    pub(crate) fn start(name: &str) -> Self {
         let line = guest(&["mini", name]);
         let field = |key: &str| {
             let value = line.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
@@ -63,12 +63,12 @@ impl MiniGuest {
     }
 
     /// Takes and unmasks events until none came for a while.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         while self.take(Duration::from_millis(100)) {}
     }
 
     /// Takes and unmasks one event; false if none came.
-    pub fn take(&self, timeout: Duration) -> bool {
+    pub(crate) fn take(&self, timeout: Duration) -> bool {
         let came = self.evtchn.wait(Some(timeout)).expect("wait");
         if came {
             let mut ports = [Port::default(); 16];
@@ -78,12 +78,12 @@ impl MiniGuest {
         came
     }
 
-    pub fn word(&self, offset: usize) -> u32 {
+    pub(crate) fn word(&self, offset: usize) -> u32 {
         self.control.load_u32(offset).expect("inside")
     }
 
     /// Gives a command, without waiting for it.
-    pub fn order(&self, command: u32, argument: u32) {
+    pub(crate) fn order(&self, command: u32, argument: u32) {
         self.control.write(word::ARGUMENT, &argument).expect("inside");
         let order = self.control.atomic_u32(word::COMMAND).expect("inside");
         order.store(command, std::sync::atomic::Ordering::Release);
@@ -91,7 +91,7 @@ impl MiniGuest {
     }
 
     /// Gives a command, waits until it is done, and returns its result.
-    pub fn command(&self, command: u32, argument: u32) -> u32 {
+    pub(crate) fn command(&self, command: u32, argument: u32) -> u32 {
         let before = self.word(word::DONE);
         self.order(command, argument);
         for _ in 0..100 {
@@ -112,7 +112,7 @@ impl Drop for MiniGuest {
 }
 
 /// Runs the test bed's guest command in dom0.
-pub fn guest(arguments: &[&str]) -> String {
+pub(crate) fn guest(arguments: &[&str]) -> String {
     let output = Command::new("guest").args(arguments).output().expect("the guest command of the test bed");
     assert!(output.status.success(), "guest {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()

@@ -1,6 +1,6 @@
 //! `/dev/xen/privcmd` and `/dev/xen/hypercall`: `include/uapi/xen/privcmd.h`
 //!
-//! None of these records is a [`Request`](super::Request): they carry addresses, or give the hypervisor orders. They
+//! None of these records is a [`Request`](trait@super::Request): they carry addresses, or give the hypervisor orders. They
 //! are sent with [`Device::submit_unchecked`](super::Device::submit_unchecked) by code that can vouch for them.
 #![expect(unsafe_code, reason = "facts about the records: see `Request`")]
 

@@ -136,7 +136,7 @@ mod tests {
         let source: Vec<u8> = (0..=255).cycle().take(400).collect();
         for length in 0..300 {
             for shift in [0, 1, 7] {
-                let mut target = vec![0xee; 400];
+                let mut target = [0xee; 400];
                 // SAFETY: 300 + 7 bytes lie in both vectors.
                 unsafe { copy(source[shift..].as_ptr(), target[shift..].as_mut_ptr(), length) };
                 assert_eq!(target[shift..shift + length], source[shift..shift + length]);
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn fill_stays_inside() {
-        let mut target = vec![1; 2000];
+        let mut target = [1; 2000];
         // SAFETY: 1 + 1300 bytes lie in the vector.
         unsafe { fill(target[1..].as_mut_ptr(), 9, 1300) };
         assert!(target[1..1301].iter().all(|&byte| byte == 9));
