@@ -254,9 +254,9 @@ fn set_statuses(operand: &[u8], status: impl Fn(usize) -> i16) {
     let segments = std::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(address).expect("an address"));
     for index in 0..count {
         // SAFETY: the request says that `count` segments of 24 bytes are there; the status is at byte 20.
-        let at = unsafe { segments.add(index * 24 + 20) }.cast::<i16>();
+        let at = unsafe { segments.add(index * 24 + 20) }.cast::<[u8; 2]>();
         // SAFETY: they are exclusively borrowed for the call.
-        unsafe { at.write(status(index)) };
+        unsafe { at.write(status(index).to_ne_bytes()) };
     }
 }
 
