@@ -1,15 +1,17 @@
 //! The system calls themselves: every one that the SDK makes on a device file is one of these functions.
 //!
 //! With the feature `fake`, a test can put a function of its own in the kernel's place, per thread.
-#![expect(unsafe_code, reason = "the one ioctl and the one mmap of the workspace")]
+#![expect(unsafe_code, reason = "the one ioctl of the workspace; the end of mappings")]
 
 #[cfg(feature = "fake")]
 use super::fake::{self, Call};
+use super::fork::Generation;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 use std::ffi::c_void;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 
 /// Offers a call to the fake kernel, if the thread has one, and returns its answer.
@@ -91,16 +93,19 @@ pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: boo
     let mut options = MmapOptions::new();
     options.offset(offset).len(length);
     let map = if writable { options.map_raw(&fd) } else { options.map_raw_read_only(&fd) }?;
-    Ok(Mapping(map))
+    Ok(Mapping { map: ManuallyDrop::new(map), owner: Generation::current() })
 }
 
 /// Mapped memory; the end of it is the `munmap(2)`.
 #[derive(Debug)]
-pub(super) struct Mapping(MmapRaw);
+pub(super) struct Mapping {
+    map: ManuallyDrop<MmapRaw>,
+    owner: Generation,
+}
 
 impl Mapping {
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
-        self.0.as_mut_ptr()
+        self.map.as_mut_ptr()
     }
 
     /// `madvise(MADV_DONTFORK)`: a child of `fork(2)` does not get the memory.
@@ -109,14 +114,21 @@ impl Mapping {
         if let Some(answer) = fake::offer(|| Call::DontFork) {
             return answer.map(drop);
         }
-        self.0.advise(Advice::DontFork)
+        self.map.advise(Advice::DontFork)
     }
 }
 
-#[cfg(feature = "fake")]
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // Nobody can refuse an unmapping, so the answer does not matter.
-        let _ = fake::offer(|| Call::Munmap { length: self.0.len() });
+        #[cfg(feature = "fake")]
+        {
+            // Nobody can refuse an unmapping, so the answer does not matter.
+            let _ = fake::offer(|| Call::Munmap { length: self.map.len() });
+        }
+        // In a child, this memory is not there, and something else may be.
+        if self.owner == Generation::current() {
+            // SAFETY: dropped here only, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.map) };
+        }
     }
 }

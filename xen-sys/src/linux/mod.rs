@@ -5,6 +5,7 @@
 
 pub mod device;
 pub mod evtchn;
+mod fork;
 pub mod gntalloc;
 pub mod gntdev;
 mod kernel;
