@@ -30,7 +30,7 @@
 compile_error!("Xen's drivers have no 32-bit compatibility layer: a 64-bit target is needed");
 
 mod newtypes;
-mod xen_public;
+pub mod xen_public;
 
 #[cfg(feature = "std")]
 pub mod linux;

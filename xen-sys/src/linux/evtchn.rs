@@ -4,7 +4,8 @@
 #![expect(unsafe_code, reason = "facts about the records: see `Request`")]
 
 use super::device::Driver;
-use super::request::{Request, layout, opcode, record};
+use super::request::{Request, opcode, record};
+use crate::xen_public::layout;
 use crate::{DomId, Port, Virq};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -3,7 +3,8 @@
 
 use super::device::Driver;
 use super::gntdev::{UnmapNotify, words};
-use super::request::{Record, Request, layout, opcode, record};
+use super::request::{Record, Request, opcode, record};
+use crate::xen_public::layout;
 use crate::{DomId, GrantRef};
 use rustix::ioctl::Opcode;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "facts about the records: see `Request`")]
 
 use super::device::Driver;
-use super::request::{Record, Request, layout, opcode, record};
+use super::request::{Record, Request, opcode, record};
+use crate::xen_public::layout;
 use crate::{DomId, GrantRef, Port};
 use rustix::ioctl::Opcode;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -96,6 +96,13 @@ pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: boo
     Ok(Mapping { map: ManuallyDrop::new(map), owner: Generation::current() })
 }
 
+/// Zeroed memory of our own that is locked in place, all of it present.
+pub(super) fn lock_anonymous(length: usize) -> io::Result<Mapping> {
+    let memory = MmapOptions::new().len(length).map_anon()?;
+    memory.lock()?;
+    Ok(Mapping { map: ManuallyDrop::new(memory.into()), owner: Generation::current() })
+}
+
 /// Mapped memory; the end of it is the `munmap(2)`.
 #[derive(Debug)]
 pub(super) struct Mapping {
@@ -106,6 +113,11 @@ pub(super) struct Mapping {
 impl Mapping {
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
         self.map.as_mut_ptr()
+    }
+
+    /// Whether this process made the mapping.
+    pub(super) fn is_here(&self) -> bool {
+        self.owner == Generation::current()
     }
 
     /// `madvise(MADV_DONTFORK)`: a child of `fork(2)` does not get the memory.
@@ -126,7 +138,7 @@ impl Drop for Mapping {
             let _ = fake::offer(|| Call::Munmap { length: self.map.len() });
         }
         // In a child, this memory is not there, and something else may be.
-        if self.owner == Generation::current() {
+        if self.is_here() {
             // SAFETY: dropped here only, and not used again.
             unsafe { ManuallyDrop::drop(&mut self.map) };
         }

@@ -8,6 +8,7 @@ pub mod evtchn;
 mod fork;
 pub mod gntalloc;
 pub mod gntdev;
+pub mod hypercall_memory;
 mod kernel;
 pub mod privcmd;
 mod request;

@@ -5,7 +5,8 @@
 #![expect(unsafe_code, reason = "facts about the records: see `Request`")]
 
 use super::device::Driver;
-use super::request::{Request, layout, opcode, opcode_write, record};
+use super::request::{Request, opcode, opcode_write, record};
+use crate::xen_public::layout;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The driver behind `/dev/xen/privcmd`.

@@ -51,14 +51,3 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
-
-/// Asserts size and field offsets of a record, as the C compiler prints them.
-macro_rules! layout {
-    ($record:ty, $size:literal $(, $field:ident @ $offset:literal)* $(,)?) => {
-        const _: () = {
-            assert!(size_of::<$record>() == $size);
-            $(assert!(core::mem::offset_of!($record, $field) == $offset);)*
-        };
-    };
-}
-pub(crate) use layout;

@@ -1,7 +1,8 @@
 //! `IOCTL_GNTDEV_GRANT_COPY`: copies between granted pages and our own memory, done by the hypervisor.
 
 use super::{Gntdev, Grant};
-use crate::linux::request::{Record, Request, layout, opcode};
+use crate::linux::request::{Record, Request, opcode};
+use crate::xen_public::layout;
 use crate::{GrantStatus, PAGE_SIZE};
 use rustix::ioctl::Opcode;
 use std::fmt;

@@ -1,7 +1,8 @@
 //! Grants as dma-bufs, and dma-bufs as grants. A kernel without `CONFIG_XEN_GNTDEV_DMABUF` answers `ENOTTY`.
 
 use super::{Gntdev, words};
-use crate::linux::request::{Record, Request, layout, opcode, record};
+use crate::linux::request::{Record, Request, opcode, record};
+use crate::xen_public::layout;
 use crate::{DomId, GrantRef};
 use rustix::ioctl::Opcode;
 use std::marker::PhantomData;

@@ -1,0 +1,122 @@
+//! Where hypercall arguments live: small ones in a mapping that threads share without a lock, large ones in one of their
+//! own.
+#![expect(unsafe_code, reason = "hands out parts of a mapping")]
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use xen_sys::linux::Device;
+use xen_sys::linux::hypercall_memory::HypercallMemory;
+use xen_sys::linux::privcmd::PrivcmdBuf;
+
+/// Unit of allocation, in bytes, and alignment of everything: a domctl fits.
+pub(crate) const UNIT: usize = 256;
+/// Units per word of the map: the most that one allocation from the pool takes.
+const PER_WORD: usize = 64;
+const WORDS: usize = 8;
+
+/// A mapping cut into units, each of which is free or taken.
+///
+/// The map of taken units is a few words, changed by compare-and-swap; an allocation lies within one word. A thread
+/// that finds no room does not wait: the caller maps memory for it alone.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    memory: HypercallMemory,
+    taken: [AtomicU64; WORDS],
+    /// Where the next search begins, so that threads do not all fight for the first word.
+    next: AtomicUsize,
+}
+
+impl Pool {
+    pub(crate) fn map(device: Option<&Device<PrivcmdBuf>>) -> io::Result<Self> {
+        let memory = HypercallMemory::map(device, UNIT * PER_WORD * WORDS)?;
+        Ok(Self { memory, taken: Default::default(), next: AtomicUsize::new(0) })
+    }
+
+    /// Takes units for `length` bytes; `None` if that is too much, or no room is left, or this is a child of the process
+    /// that has the pool.
+    pub(crate) fn take(self: &Arc<Self>, length: usize) -> Option<Block> {
+        let units = length.div_ceil(UNIT).max(1);
+        if units > PER_WORD || !self.memory.is_here() {
+            return None;
+        }
+        let first = self.next.load(Ordering::Relaxed);
+        (0..WORDS).map(|step| (first + step) % WORDS).find_map(|word| {
+            let start = self.take_from(word, units)?;
+            self.next.store(word, Ordering::Relaxed);
+            let offset = (word * PER_WORD + start) * UNIT;
+            // Inside the mapping, which has WORDS * PER_WORD units.
+            let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
+            let home = Home::Pool { pool: Arc::clone(self), word, mask: mask(start, units) };
+            Some(Block { address, length: units * UNIT, home })
+        })
+    }
+
+    fn take_from(&self, word: usize, units: usize) -> Option<usize> {
+        let map = self.taken.get(word)?;
+        let mut seen = map.load(Ordering::Relaxed);
+        loop {
+            let start = (0..=PER_WORD - units).find(|&start| seen & mask(start, units) == 0)?;
+            // Acquire: what the former owner did with the units is over.
+            let claim = seen | mask(start, units);
+            match map.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(start),
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+/// `units` bits from `start` on.
+const fn mask(start: usize, units: usize) -> u64 {
+    let ones = if units >= PER_WORD { u64::MAX } else { (1 << units) - 1 };
+    ones << start
+}
+
+/// Hypercall memory that belongs to its holder: at least as long as asked for, aligned to [`UNIT`], with anything in it.
+#[derive(Debug)]
+pub(crate) struct Block {
+    address: NonNull<u8>,
+    length: usize,
+    home: Home,
+}
+
+#[derive(Debug)]
+enum Home {
+    /// Units of a pool.
+    Pool { pool: Arc<Pool>, word: usize, mask: u64 },
+    /// A mapping of its own, unmapped on drop.
+    Own { _memory: HypercallMemory },
+}
+
+// SAFETY: the block's bytes are the holder's alone, like those of a `Box`; the pool is shared by atomics.
+unsafe impl Send for Block {}
+// SAFETY: a shared block gives nothing but its address.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// A mapping of its own.
+    pub(crate) fn map(device: Option<&Device<PrivcmdBuf>>, length: usize) -> io::Result<Self> {
+        let memory = HypercallMemory::map(device, length)?;
+        let address = NonNull::new(memory.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { address, length: memory.len(), home: Home::Own { _memory: memory } })
+    }
+
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.address
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        if let Home::Pool { pool, word, mask } = &self.home {
+            // Release: whoever takes the units next comes after us.
+            pool.taken[*word].fetch_and(!mask, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The handle: issues hypercalls.
+#![expect(unsafe_code, reason = "the raw hypercall, and the typed one on top of it")]
+
+use crate::error::{EFAULT, EPERM};
+use crate::pool::{Block, Pool};
+use crate::{Error, HypercallBuffer};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, OnceLock};
+use xen_sys::Device;
+use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
+use xen_sys::xen_public::multicall::MulticallEntry;
+use xen_sys::xen_public::operation::{HypercallNumber, Operation};
+
+/// A handle that issues hypercalls.
+///
+/// Cloning gives another reference to the same handle. Threads may share it: their hypercalls run at the same time, and
+/// take their argument memory from a pool without waiting for each other. The device for that memory, and the pool, are made
+/// when they are first needed.
+#[derive(Clone, Debug)]
+#[doc(alias = "xencall_handle")]
+#[doc(alias = "xencall_close")]
+pub struct Xencall {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    privcmd: Device<Privcmd>,
+    /// `None` inside: the kernel has no such device.
+    memory: OnceLock<Option<Device<PrivcmdBuf>>>,
+    pool: OnceLock<Arc<Pool>>,
+}
+
+/// What a hypercall answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer<R> {
+    /// Its result: 0 or more.
+    pub value: i64,
+    /// The record, as Xen left it.
+    pub record: R,
+}
+
+impl Xencall {
+    /// Opens `/dev/xen/privcmd`, close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Open`], which tells a machine without Xen from a module that is not loaded and from a lack of
+    /// permission.
+    #[doc(alias = "xencall_open")]
+    pub fn open() -> Result<Self, Error> {
+        Ok(Self::new(Device::open()?, OnceLock::new()))
+    }
+
+    /// Takes over an open file on `/dev/xen/privcmd`, and perhaps one on `/dev/xen/hypercall`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adopt`] if they cannot be set up.
+    ///
+    /// # Safety
+    ///
+    /// - `privcmd` is open on `/dev/xen/privcmd`, and `memory` on `/dev/xen/hypercall`: another driver could take the
+    ///   requests for its own.
+    pub unsafe fn from_fds(privcmd: OwnedFd, memory: Option<OwnedFd>) -> Result<Self, Error> {
+        // SAFETY: the caller's promise is the same.
+        let privcmd = unsafe { Device::from_fd(privcmd) }.map_err(|source| Error::Adopt { source })?;
+        let device = OnceLock::new();
+        if let Some(memory) = memory {
+            // SAFETY: the caller's promise is the same.
+            let memory = unsafe { Device::from_fd(memory) }.map_err(|source| Error::Adopt { source })?;
+            // It was empty, so it takes the value.
+            let _ = device.set(Some(memory));
+        }
+        Ok(Self::new(privcmd, device))
+    }
+
+    fn new(privcmd: Device<Privcmd>, memory: OnceLock<Option<Device<PrivcmdBuf>>>) -> Self {
+        Self { shared: Arc::new(Shared { privcmd, memory, pool: OnceLock::new() }) }
+    }
+
+    /// Whether argument memory comes from `/dev/xen/hypercall` (Linux 4.18+). If not, it is locked memory, which the kernel
+    /// may move while Xen looks; hypercalls that fail for that are repeated twice.
+    #[doc(alias = "xencall_buffers_never_fault")]
+    #[must_use]
+    pub fn buffers_never_fault(&self) -> bool {
+        self.memory_device().is_some()
+    }
+
+    fn memory_device(&self) -> Option<&Device<PrivcmdBuf>> {
+        self.shared.memory.get_or_init(|| Device::open().ok()).as_ref()
+    }
+
+    /// Memory for arguments, of at least `bytes`.
+    pub(crate) fn block(&self, bytes: usize) -> Result<Block, Error> {
+        let failed = |source| Error::Memory { bytes, source };
+        if self.shared.pool.get().is_none() {
+            let made = Pool::map(self.memory_device()).map_err(failed)?;
+            // If another thread was faster, its pool counts.
+            let _ = self.shared.pool.set(Arc::new(made));
+        }
+        match self.shared.pool.get().and_then(|pool| pool.take(bytes)) {
+            Some(block) => Ok(block),
+            None => Block::map(self.memory_device(), bytes.max(1)).map_err(failed),
+        }
+    }
+
+    /// Issues any hypercall. The result is what Xen returned, **cut to 32 bits by the kernel**.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`].
+    ///
+    /// # Safety
+    ///
+    /// - Every address in the arguments, and in the memory that they point to, is that of live [`HypercallBuffer`]s that
+    ///   are large enough for what this hypercall reads and writes there, and borrowed exclusively where it writes.
+    /// - The hypercall does not change this domain's own memory, page tables or vCPUs behind the kernel's back. Those that do
+    ///   (numbers 0 to 5, 8 to 10, 14, 22, 23, 25, 28, 30) are the kernel's business.
+    /// - Some hypercalls make the hypervisor itself crash when they are misused.
+    #[doc(alias = "xencall0")]
+    #[doc(alias = "xencall1")]
+    #[doc(alias = "xencall2")]
+    #[doc(alias = "xencall3")]
+    #[doc(alias = "xencall4")]
+    #[doc(alias = "xencall5")]
+    #[doc(alias = "IOCTL_PRIVCMD_HYPERCALL")]
+    pub unsafe fn hypercall(&self, number: HypercallNumber, arguments: [u64; 5]) -> Result<i64, Error> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.issue(number.name(), number, arguments) }
+    }
+
+    /// Issues any hypercall, for a result of up to 64 bits: through a multicall of one entry.
+    ///
+    /// # Errors
+    ///
+    /// As [`Xencall::hypercall`]; and [`Error::Memory`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    #[doc(alias = "xencall2L")]
+    pub unsafe fn hypercall_wide(&self, number: HypercallNumber, arguments: [u64; 5]) -> Result<i64, Error> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.issue_wide(number.name(), number, arguments) }
+    }
+
+    /// Issues an operation. One system call; up to 16 KiB of record, no allocation and no lock.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`], [`Error::Memory`].
+    pub fn call<O: Operation>(&self, operation: &O) -> Result<Answer<O::Record>, Error> {
+        let mut record = self.buffer(operation.record())?;
+        let arguments = operation.arguments(record_address(&mut record));
+        let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
+        // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
+        let value = unsafe { issue(self, O::NAME, O::NUMBER, arguments) }?;
+        Ok(Answer { value, record: take(record) })
+    }
+
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    pub(crate) unsafe fn issue(
+        &self,
+        operation: &'static str,
+        number: HypercallNumber,
+        arg: [u64; 5],
+    ) -> Result<i64, Error> {
+        let mut tries = 3;
+        loop {
+            let mut request = Hypercall { op: number.0.into(), arg };
+            // SAFETY: the caller vouches for the arguments.
+            match unsafe { self.shared.privcmd.submit_unchecked(&mut request) } {
+                Ok(value) => return Ok(value.into()),
+                // Memory that the kernel can move was just not there.
+                Err(error)
+                    if error.raw_os_error() == Some(EFAULT) && tries > 1 && !self.buffers_never_fault() =>
+                {
+                    tries -= 1;
+                }
+                Err(source) => return Err(self.refused(operation, source)),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    unsafe fn issue_wide(
+        &self,
+        operation: &'static str,
+        number: HypercallNumber,
+        arguments: [u64; 5],
+    ) -> Result<i64, Error> {
+        let [first, second, third, fourth, fifth] = arguments;
+        let args = [first, second, third, fourth, fifth, 0];
+        let mut entry = self.buffer(MulticallEntry { op: number.0.into(), result: 0, args })?;
+        let list = entry.lend().address();
+        // SAFETY: one live entry, borrowed exclusively; the caller vouches for its arguments.
+        unsafe { self.issue(operation, HypercallNumber::MULTICALL, [list, 1, 0, 0, 0]) }?;
+        outcome(operation, entry.result)
+    }
+
+    /// Tells a refusal by Xen from one by the kernel, which both say `EPERM`.
+    fn refused(&self, operation: &'static str, source: io::Error) -> Error {
+        if source.raw_os_error() != Some(EPERM) || self.may_ask_for_the_version() {
+            return Error::Hypercall { operation, source };
+        }
+        if is_initial_domain() { Error::Restricted { operation } } else { Error::LockedDown { operation } }
+    }
+
+    /// Xen denies nobody its version: who may not ask for that may ask for nothing.
+    fn may_ask_for_the_version(&self) -> bool {
+        let mut request = Hypercall { op: HypercallNumber::XEN_VERSION.0.into(), arg: [0; 5] };
+        // SAFETY: this hypercall takes no memory.
+        let asked = unsafe { self.shared.privcmd.submit_unchecked(&mut request) };
+        asked.is_ok_and(|version| version > 0)
+    }
+}
+
+/// The result of a multicall's entry.
+pub(crate) fn outcome(operation: &'static str, result: i64) -> Result<i64, Error> {
+    if result >= 0 {
+        return Ok(result);
+    }
+    let errno = i32::try_from(-result).unwrap_or(i32::MAX);
+    Err(Error::Hypercall { operation, source: io::Error::from_raw_os_error(errno) })
+}
+
+/// The record's address as an argument; a record of no bytes has none.
+pub(crate) fn record_address<R>(record: &mut HypercallBuffer<R>) -> u64 {
+    if size_of::<R>() == 0 { 0 } else { record.address() }
+}
+
+/// Takes the value out of a buffer, which goes back to the pool.
+pub(crate) fn take<R: xen_sys::zerocopy::FromBytes>(buffer: HypercallBuffer<R>) -> R {
+    // SAFETY: the value is initialised; any bytes are an `R`, and a type of bytes needs no drop, so a copy of it is as good.
+    let value = unsafe { std::ptr::read(&raw const *buffer) };
+    drop(buffer);
+    value
+}
+
+/// Whether this is dom0, as the hypervisor told the kernel: bit 11 of its features (`XENFEAT_dom0`).
+fn is_initial_domain() -> bool {
+    const DOM0: u64 = 1 << 11;
+    let features = fs::read_to_string("/sys/hypervisor/properties/features").unwrap_or_default();
+    u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & DOM0 != 0)
+}
+
+impl AsFd for Xencall {
+    #[doc(alias = "xencall_fd")]
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.privcmd.as_fd()
+    }
+}
+
+impl AsRawFd for Xencall {
+    #[doc(alias = "xencall_fd")]
+    fn as_raw_fd(&self) -> RawFd {
+        self.shared.privcmd.as_raw_fd()
+    }
+}
