@@ -1,0 +1,109 @@
+//! Runs the `blkback` program as a child, for the demo, the hostile frontend and the tests.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long the backend may take to end when it is asked to. It gives the guest 10 seconds.
+const END_TIMEOUT: Duration = Duration::from_secs(20);
+/// And if it is told not to.
+const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A running `blkback`. Dropping it ends it, without waiting for the guest.
+#[derive(Debug)]
+pub struct BackendProcess {
+    child: Child,
+    log: PathBuf,
+}
+
+impl BackendProcess {
+    /// Starts `blkback` from the PATH. What it prints goes to the file `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(arguments: &[&str], log: &Path) -> Result<Self> {
+        let output = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
+        let errors = output.try_clone().with_context(|| format!("cannot open {}", log.display()))?;
+        let child = Command::new("blkback")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .context("cannot start blkback; is the directory with the example programs in the PATH?")?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// The exit status, if it has ended.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// If it has not ended by `deadline`.
+    pub fn wait(&mut self, deadline: Instant) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            anyhow::ensure!(
+                Instant::now() < deadline,
+                "blkback has not ended in time; its log:\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it has.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.signal()?;
+        self.wait(Instant::now() + END_TIMEOUT)
+    }
+
+    /// The same, with the second signal at once, so that the backend does not wait for the guest.
+    fn abort(&mut self) -> Result<ExitStatus> {
+        self.signal()?;
+        self.signal()?;
+        self.wait(Instant::now() + ABORT_TIMEOUT)
+    }
+
+    fn signal(&mut self) -> Result<()> {
+        if self.ended()?.is_some() {
+            return Ok(());
+        }
+        let pid =
+            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without id")?;
+        kill_process(pid, Signal::TERM).context("cannot send SIGTERM to blkback")
+    }
+
+    /// What it has printed so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_else(|error| format!("({}: {error})", self.log.display()))
+    }
+}
+
+impl Drop for BackendProcess {
+    fn drop(&mut self) {
+        if self.abort().is_err() {
+            // Nothing can be done about a failure: the process is gone, or not ours any more.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A private apt root per Debian suite: the machine's own packages are neither read nor changed.
+
+pub(crate) mod sources;
+mod unpack;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use self::sources::{Archives, KEYRING};
+pub(crate) use self::unpack::unpack;
+use crate::cache::Cache;
+use crate::child;
+use crate::progress::Progress;
+use crate::release::Architecture;
+
+/// A package as the archive offers it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Package {
+    /// Its name, `libc6` for example.
+    pub(crate) name: String,
+    /// The file's name in the archive, which tells the version.
+    pub(crate) file: String,
+    /// Bytes to download.
+    pub(crate) size: u64,
+}
+
+/// apt's view of one suite.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    suite: &'static str,
+    architecture: Architecture,
+    root: PathBuf,
+}
+
+impl Apt {
+    /// Sets the root up and fetches the suite's package lists.
+    pub(crate) fn update(cache: &Cache, suite: &'static str, architecture: Architecture) -> Result<Self> {
+        if !Path::new(KEYRING).exists() {
+            bail!(
+                "{KEYRING} is missing, so signatures cannot be checked; apt-get install debian-archive-keyring"
+            );
+        }
+        let root = cache.path(format!("apt/{suite}-{}", architecture.debian()));
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            let folder = root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let list = Archives::find()?.list(suite);
+        fs::write(root.join("sources.list"), list)
+            .and_then(|()| fs::write(root.join("status"), ""))
+            .with_context(|| format!("cannot write to {}", root.display()))?;
+        let apt = Self { suite, architecture, root };
+        let progress = Progress::percentage(format!("fetching Debian {suite}'s package lists"));
+        apt.run(apt.command("apt-get").arg("update"), &progress)?;
+        Ok(apt)
+    }
+
+    /// What `seeds` and all their dependencies are in this suite.
+    pub(crate) fn resolve(&self, seeds: &[String]) -> Result<Vec<Package>> {
+        let output = self
+            .command("apt-get")
+            .args(["install", "--print-uris", "-qq", "-y", "--no-install-recommends"])
+            .args(seeds)
+            .output()
+            .context("cannot start apt-get")?;
+        if !output.status.success() {
+            bail!(
+                "Debian {} cannot give {}:\n{}",
+                self.suite,
+                seeds.join(", "),
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+        String::from_utf8_lossy(&output.stdout).lines().map(parse_uri_line).collect()
+    }
+
+    /// Downloads `packages` into `folder`.
+    pub(crate) fn download(&self, packages: &[Package], folder: &Path) -> Result<()> {
+        let mebibytes = packages.iter().map(|package| package.size).sum::<u64>().div_ceil(1 << 20);
+        let progress = Progress::percentage(format!(
+            "fetching {} packages of Debian {} ({mebibytes} MiB)",
+            packages.len(),
+            self.suite
+        ));
+        let names = packages.iter().map(|package| &package.name);
+        self.run(self.command("apt-get").current_dir(folder).arg("download").args(names), &progress)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let root = self.root.display();
+        let architecture = self.architecture.debian();
+        let mut command = child::command(program);
+        command.env("LC_ALL", "C").stdin(Stdio::null());
+        for option in [
+            format!("Dir::Etc::sourcelist={root}/sources.list"),
+            "Dir::Etc::sourceparts=-".into(),
+            "Dir::Etc::preferences=-".into(),
+            "Dir::Etc::preferencesparts=-".into(),
+            format!("Dir::State={root}"),
+            format!("Dir::State::lists={root}/lists"),
+            format!("Dir::State::status={root}/status"),
+            format!("Dir::Cache={root}/cache"),
+            format!("APT::Architecture={architecture}"),
+            format!("APT::Architectures={architecture}"),
+            "Acquire::Languages=none".into(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
+            "Debug::NoLocking=1".into(),      // the cache's own lock is held
+            "APT::Sandbox::User=root".into(), // the account _apt cannot write to a user's folders
+        ] {
+            command.arg("-o").arg(option);
+        }
+        command
+    }
+
+    /// Runs apt, follows its progress, and turns a failure into apt's own words.
+    fn run(&self, command: &mut Command, progress: &Progress) -> Result<()> {
+        let mut apt = command
+            .args(["-qq", "-o", "APT::Status-Fd=1"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start apt-get; xen-testbed needs a Debian machine (or one of its relatives)")?;
+        let mut complaints = apt.stderr.take().context("apt-get has no error output")?;
+        let listener = thread::spawn(move || {
+            let mut text = Vec::new();
+            complaints.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
+        });
+        let status = apt.stdout.take().context("apt-get has no output")?;
+        for line in BufReader::new(status).lines() {
+            if let Some(percent) = parse_progress(&line.context("cannot read apt-get's progress")?) {
+                progress.set(percent);
+            }
+        }
+        let status = apt.wait().context("cannot wait for apt-get")?;
+        let complaints = listener.join().map_err(|_| anyhow!("reading apt-get's errors failed"))??;
+        // `update` reports an unreachable archive as a warning, and succeeds
+        if !status.success() || complaints.contains("Failed to fetch") {
+            bail!(
+                "apt-get could not fetch from Debian {} ({status}):\n{}",
+                self.suite,
+                complaints.trim_end()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// `dlstatus:3:41.9:Retrieving file 3 of 6` → 41
+fn parse_progress(line: &str) -> Option<u64> {
+    let percent = line.strip_prefix("dlstatus:")?.split(':').nth(1)?;
+    percent.split('.').next()?.parse().ok()
+}
+
+/// `'http://…/l/libyajl/libyajl2_2.1.0-3_amd64.deb' libyajl2_2.1.0-3_amd64.deb 22960 MD5Sum:…`
+fn parse_uri_line(line: &str) -> Result<Package> {
+    let mut fields = line.rsplit('\'').next().unwrap_or_default().split_whitespace();
+    let package = (|| {
+        let file = fields.next()?.to_owned();
+        let name = file.split('_').next()?.to_owned();
+        Some(Package { name, file, size: fields.next()?.parse().ok()? })
+    })();
+    package.with_context(|| format!("apt-get --print-uris said something unexpected: {line}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uri_lines() {
+        let line = "'http://mirror.example/pool/b/busybox_1.35_amd64.deb' busybox-static_1%3a1.35.0-4_amd64.deb 928188 MD5Sum:0";
+        let package = parse_uri_line(line).expect("a well-formed line");
+        assert_eq!((package.name.as_str(), package.size), ("busybox-static", 928_188));
+        assert_eq!(package.file, "busybox-static_1%3a1.35.0-4_amd64.deb");
+        assert!(parse_uri_line("Reading package lists...").is_err());
+    }
+
+    #[test]
+    fn progress_lines() {
+        assert_eq!(parse_progress("dlstatus:5:90.0998:Retrieving file 5 of 6"), Some(90));
+        assert_eq!(parse_progress("Fetched 9354 kB in 1s"), None);
+    }
+}

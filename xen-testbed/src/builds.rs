@@ -1,0 +1,75 @@
+//! Builds a workspace's programs so that they run in dom0: static, apart from the host's own builds.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::cache::{self, cargo};
+use crate::child;
+
+/// Also on a host of the same kind the target is named, so that the flags do not reach build scripts.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Dom0 has another C library than the host: programs bring theirs.
+const STATIC: &str = "-C target-feature=+crt-static";
+
+/// A program that cargo made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// The name of the cargo target, `hw_notify` for example.
+    pub(crate) name: String,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// Whether it is a test program.
+    pub(crate) is_test: bool,
+}
+
+/// Runs `cargo SUBCOMMAND`, for example `build --bins`, and tells which programs it made. Cargo reports to the user itself.
+pub(crate) fn build(subcommand: &[&str]) -> Result<Vec<Program>> {
+    let folder = cache::location()?.join("cargo");
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    let output = child::command(cargo())
+        .args(subcommand)
+        .args(["--message-format=json-render-diagnostics", "--target", TARGET, "--target-dir"])
+        .arg(&folder)
+        .env("RUSTFLAGS", format!("{flags} {STATIC}").trim_start())
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only") // dom0 holds the programs in memory
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("`cargo {}` failed ({})", subcommand.join(" "), output.status);
+    }
+    let messages = String::from_utf8(output.stdout).context("cargo's messages are not UTF-8")?;
+    messages.lines().filter_map(|line| program(line).transpose()).collect()
+}
+
+fn program(message: &str) -> Result<Option<Program>> {
+    let message: Value = serde_json::from_str(message).context("cannot read cargo's messages")?;
+    let (Some(name), Some(path)) = (message["target"]["name"].as_str(), message["executable"].as_str())
+    else {
+        return Ok(None); // a library, or no artifact at all
+    };
+    let is_test = message["profile"]["test"] == true;
+    Ok(Some(Program { name: name.to_owned(), path: Path::new(path).to_owned(), is_test }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages() {
+        let test = r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"hw_map"},"profile":{"test":true},"executable":"/t/hw_map-1"}"#;
+        let test = program(test).expect("JSON").expect("a program");
+        assert!(test.is_test && test.name == "hw_map" && test.path == Path::new("/t/hw_map-1"));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"x"},"profile":{"test":false},"executable":null}"#;
+        assert_eq!(program(library).expect("JSON"), None);
+        assert_eq!(program(r#"{"reason":"build-finished","success":true}"#).expect("JSON"), None);
+        assert!(program("warning: no JSON").is_err());
+    }
+}

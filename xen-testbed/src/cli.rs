@@ -1,0 +1,172 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::machine::setup::Setup;
+use crate::release::XenVersion;
+
+/// Boots the real Xen hypervisor in QEMU and runs programs, tests and guests on it.
+///
+/// Nothing is installed: hypervisor, kernel, tools and (if need be) QEMU come from Debian's archive through this machine's apt
+/// and are kept in the cargo target folder; `XEN_TESTBED_CACHE` chooses another place.
+#[derive(Debug, Parser)]
+#[command(name = "xen-testbed", version)]
+pub(crate) struct Arguments {
+    /// The hypervisor's version
+    #[arg(long, global = true, value_enum, default_value = "4.17", env = "XEN_TESTBED_XEN")]
+    pub(crate) xen: XenVersion,
+
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The things that can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Fetch and prepare everything, with the archive's newest packages, and boot once
+    Fetch(Fetch),
+    /// Run one program in dom0; its output and exit status come back
+    Run(Run),
+    /// A prompt in dom0 on this terminal; or, with input that is no terminal, run that as a script
+    Shell(Boot),
+    /// Run this workspace's tests: `cargo test` here, and the test targets named hw_* in dom0
+    Test(Test),
+    /// Run the program `demo` of the package `examples` in dom0
+    Demo(Demo),
+    /// As `run`, to be set as cargo's runner
+    Runner(Run),
+    /// Check this machine for what is needed, and say how to mend it
+    Doctor,
+}
+
+/// Options of `fetch`.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// Throw away what was fetched and built before
+    #[arg(long)]
+    pub(crate) again: bool,
+}
+
+/// Which machine, and how it starts.
+#[derive(Debug, Args)]
+pub(crate) struct Boot {
+    /// Count instructions: one nanosecond of dom0's time is one instruction, the same in each run
+    #[arg(long)]
+    pub(crate) count: bool,
+
+    /// Boot anew instead of resuming the machine that was saved after its first boot
+    #[arg(long)]
+    pub(crate) fresh: bool,
+
+    /// Copy this file or folder to /t in dom0
+    #[arg(long, value_name = "PATH")]
+    pub(crate) file: Vec<PathBuf>,
+
+    /// Set this variable; `RUST_BACKTRACE` and `RUST_LOG` are passed on anyway
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_variable)]
+    pub(crate) env: Vec<(String, String)>,
+
+    /// Seconds that the program may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, env = "XEN_TESTBED_TIMEOUT")]
+    pub(crate) timeout: u64,
+}
+
+impl Boot {
+    /// The machine that these options ask for.
+    pub(crate) fn setup(&self) -> Setup {
+        Setup { count: self.count }
+    }
+}
+
+/// Options of `run` and `runner`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Which machine
+    #[command(flatten)]
+    pub(crate) boot: Boot,
+
+    /// With a slash: a program of this machine, copied to dom0's /t with its libraries. Without: a command of dom0.
+    /// Its standard input is empty
+    pub(crate) program: String,
+
+    /// The program's arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Which machine; the time limit is for each test program
+    #[command(flatten)]
+    pub(crate) boot: Boot,
+
+    /// Leave out `cargo test` on this machine
+    #[arg(long)]
+    pub(crate) dom0_only: bool,
+
+    /// Only tests whose name contains this
+    pub(crate) filter: Option<String>,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Which machine
+    #[command(flatten)]
+    pub(crate) boot: Boot,
+
+    /// The demo's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("NAME=VALUE is expected, NAME of letters, digits and _".into()),
+    }
+}
+
+/// Whether a shell can have a variable of this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|first: char| first.is_ascii_digit())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_of_the_program_are_left_alone() {
+        let parsed = Arguments::parse_from(["xen-testbed", "run", "--count", "--", "xl", "list", "--long"]);
+        let Command::Run(run) = parsed.command else { panic!("{parsed:?}") };
+        assert!(run.boot.count && run.program == "xl" && run.arguments == ["list", "--long"]);
+        let parsed =
+            Arguments::parse_from(["xen-testbed", "runner", "/target/test-1", "--nocapture", "--xen"]);
+        let Command::Runner(run) = parsed.command else { panic!("{parsed:?}") };
+        assert_eq!(run.arguments, ["--nocapture", "--xen"]);
+    }
+
+    #[test]
+    fn variables() {
+        assert_eq!(parse_variable("A_1=b=c"), Ok(("A_1".into(), "b=c".into())));
+        assert!(
+            parse_variable("1A=b").is_err()
+                && parse_variable("A;b=c").is_err()
+                && parse_variable("A").is_err()
+        );
+    }
+}

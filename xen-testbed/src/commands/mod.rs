@@ -1,0 +1,66 @@
+//! The commands, one file each.
+
+mod demo;
+mod doctor;
+mod fetch;
+mod report;
+mod run;
+mod shell;
+mod test;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, Write, stderr, stdout};
+
+use anyhow::Result;
+
+use crate::cache::Cache;
+use crate::cli::{Arguments, Boot, Command, is_name};
+use crate::image::Image;
+use crate::machine::emulator::Emulator;
+use crate::machine::{Stream, Workshop};
+use crate::release::Release;
+
+/// Does what the user asked for; the answer is our exit status.
+pub(crate) fn perform(arguments: Arguments) -> Result<u8> {
+    let release = arguments.xen.release();
+    match arguments.command {
+        Command::Fetch(options) => fetch::fetch(release, &options),
+        Command::Run(options) | Command::Runner(options) => run::run(release, &options),
+        Command::Shell(options) => shell::shell(release, &options),
+        Command::Test(options) => test::test(release, &options),
+        Command::Demo(options) => demo::demo(release, &options),
+        Command::Doctor => doctor::doctor(),
+    }
+}
+
+impl Workshop {
+    /// Waits for the cache and makes sure that everything for `release` is in it.
+    fn open(release: &'static Release) -> Result<Self> {
+        let cache = Cache::open()?;
+        let emulator = Emulator::prepare(&cache)?;
+        let image = Image::prepare(&cache, release)?;
+        Ok(Self { cache, image, emulator })
+    }
+}
+
+/// The variables that a program gets in dom0.
+fn environment(options: &Boot) -> BTreeMap<String, String> {
+    let inherited = env::vars().filter(|(name, _)| is_name(name) && is_passed_on(name));
+    inherited.chain(options.env.iter().cloned()).collect()
+}
+
+fn is_passed_on(name: &str) -> bool {
+    ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE", "RUST_LOG", "RUST_TEST_THREADS", "RUST_MIN_STACK"]
+        .contains(&name)
+        || name.starts_with("CARGO_PKG_")
+        || name == "CARGO_MANIFEST_DIR"
+}
+
+/// Writes what a program in dom0 printed to our own streams, as it comes.
+fn pass_on(stream: Stream, data: &[u8]) -> io::Result<()> {
+    match stream {
+        Stream::Output => stdout().write_all(data).and_then(|()| stdout().flush()),
+        Stream::Error => stderr().write_all(data),
+    }
+}

@@ -1,0 +1,35 @@
+//! `xen-testbed`, also known as `cargo xen`: real Xen in one command. See the README.
+
+mod apt;
+mod builds;
+mod cache;
+mod child;
+mod cli;
+mod commands;
+mod image;
+mod libtest;
+mod machine;
+mod minipv;
+mod payload;
+mod progress;
+mod release;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Arguments;
+use crate::progress::note;
+
+/// What a user gets who made a mistake, or whose machine lacks something; distinct from most programs' own statuses.
+const FAILURE: u8 = 125;
+
+fn main() -> ExitCode {
+    match commands::perform(Arguments::parse()) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            note(&format!("{error:#}"));
+            ExitCode::from(FAILURE)
+        }
+    }
+}

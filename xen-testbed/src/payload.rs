@@ -1,0 +1,220 @@
+//! The files that go into dom0: programs with their libraries, other files, and the scripts that start them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::image::cpio::Cpio;
+use crate::image::elf::Libraries;
+
+/// Where Debian and its relatives, and others, keep libraries.
+const LIBRARY_FOLDERS: [&str; 7] = [
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+    "/lib",
+    "/usr/lib",
+    "/usr/local/lib",
+];
+
+const PRIVATE_LIBRARIES: &str = "t/.lib";
+
+/// The size of the drive that the archive becomes, the same in every run; it is sparse.
+const CAPACITY: u64 = 4 << 30;
+
+/// An archive in the making.
+#[derive(Debug)]
+pub(crate) struct Payload {
+    cpio: Cpio<BufWriter<File>>,
+    scripts: usize,
+}
+
+/// A command in dom0, ready to be put into a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invocation {
+    words: Vec<String>,
+}
+
+impl Payload {
+    /// Starts the archive in the file `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let mut cpio = Cpio::new(BufWriter::new(file));
+        cpio.directory("t/.run")?;
+        Ok(Self { cpio, scripts: 0 })
+    }
+
+    /// What the user named: with a slash it is a program of this host and is copied, otherwise a command of dom0.
+    pub(crate) fn command(&mut self, program: &str, arguments: &[String]) -> Result<Invocation> {
+        if program.contains('/') {
+            self.program(Path::new(program), "t", arguments)
+        } else {
+            Ok(Invocation::new(program, arguments))
+        }
+    }
+
+    /// Copies a program of this host, with its interpreter and libraries, into `folder`.
+    pub(crate) fn program(&mut self, path: &Path, folder: &str, arguments: &[String]) -> Result<Invocation> {
+        let place = self.place(path, folder)?;
+        let content =
+            fs::read(path).with_context(|| format!("cannot read the program {}", path.display()))?;
+        self.cpio.program(&place, &content)?;
+        let place = format!("/{}", place.display());
+        if !content.starts_with(b"\x7fELF") {
+            return Ok(Invocation::new(&place, arguments)); // a script, presumably
+        }
+        let mut libraries = Libraries::new(library_folders(path));
+        let needs = libraries.add(path)?;
+        let Some(interpreter) = needs.interpreter else { return Ok(Invocation::new(&place, arguments)) };
+        for (name, library) in libraries.found() {
+            self.cpio.copy_program(Path::new(PRIVATE_LIBRARIES).join(name), library)?;
+        }
+        let loader = Path::new(PRIVATE_LIBRARIES).join(interpreter.file_name().unwrap_or_default());
+        self.cpio.copy_program(&loader, &interpreter)?;
+        // dom0 has another C library: the program is started by the loader that belongs to its own
+        let mut words = vec!["--library-path".to_owned(), format!("/{PRIVATE_LIBRARIES}"), place];
+        words.extend_from_slice(arguments);
+        Ok(Invocation::new(&format!("/{}", loader.display()), &words))
+    }
+
+    /// Copies a file or a whole folder of this host to /t.
+    pub(crate) fn file(&mut self, path: &Path) -> Result<()> {
+        let place = self.place(path, "t")?;
+        self.copy(path, &place)
+    }
+
+    fn copy(&mut self, path: &Path, place: &Path) -> Result<()> {
+        let cannot_read = || format!("cannot read {}", path.display());
+        if path.is_dir() {
+            self.cpio.directory(place)?;
+            for entry in fs::read_dir(path).with_context(cannot_read)? {
+                let entry = entry.with_context(cannot_read)?;
+                self.copy(&entry.path(), &place.join(entry.file_name()))?;
+            }
+            return Ok(());
+        }
+        let content = fs::read(path).with_context(cannot_read)?;
+        let mode = fs::metadata(path).with_context(cannot_read)?.permissions().mode();
+        if mode & 0o111 == 0 { self.cpio.file(place, &content) } else { self.cpio.program(place, &content) }
+    }
+
+    /// The name in dom0 for a file of this host.
+    fn place(&self, path: &Path, folder: &str) -> Result<PathBuf> {
+        let name = path.file_name().with_context(|| format!("{} has no file name", path.display()))?;
+        let place = Path::new(folder).join(name);
+        if self.cpio.contains(&place) {
+            bail!("two files would be /{} in dom0", place.display());
+        }
+        Ok(place)
+    }
+
+    /// Adds a script that starts `invocation`; the answer is the number to run it by.
+    pub(crate) fn script(
+        &mut self,
+        environment: &BTreeMap<String, String>,
+        invocation: &Invocation,
+    ) -> Result<usize> {
+        self.scripts += 1;
+        let script = script(environment, invocation);
+        self.cpio.program(format!("t/.run/{}", self.scripts), script.as_bytes())?;
+        Ok(self.scripts)
+    }
+
+    /// Adds a script that the user wrote.
+    pub(crate) fn user_script(
+        &mut self,
+        environment: &BTreeMap<String, String>,
+        text: &str,
+    ) -> Result<usize> {
+        self.cpio.program("t/.script", text.as_bytes())?;
+        self.script(environment, &Invocation::new("sh", &["/t/.script".into()]))
+    }
+
+    /// Completes the archive.
+    pub(crate) fn finish(self) -> Result<()> {
+        let file = self.cpio.finish()?.into_inner().context("cannot complete the archive for dom0")?;
+        file.set_len(CAPACITY).context("cannot make a drive of the archive for dom0")
+    }
+}
+
+impl Invocation {
+    /// A program, by the name or path that it has in dom0, with arguments.
+    pub(crate) fn new(program: &str, arguments: &[String]) -> Self {
+        let mut words = vec![program.to_owned()];
+        words.extend_from_slice(arguments);
+        Self { words }
+    }
+
+    /// The same, killed after that many seconds.
+    pub(crate) fn limited_to(mut self, seconds: u64) -> Self {
+        let limit = ["timeout", "-s", "KILL", &seconds.to_string()].map(str::to_owned);
+        self.words.splice(0..0, limit);
+        self
+    }
+}
+
+fn script(environment: &BTreeMap<String, String>, invocation: &Invocation) -> String {
+    let variables = environment.iter().map(|(name, value)| quote(&format!("{name}={value}")));
+    let words = invocation.words.iter().map(|word| quote(word));
+    format!("cd /t\nexec env {}\n", variables.chain(words).collect::<Vec<_>>().join(" "))
+}
+
+/// `word` so that a shell reads it as exactly this.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The usual folders, behind those next to the program: cargo puts libraries of a build there.
+fn library_folders(program: &Path) -> Vec<PathBuf> {
+    let own = program.parent().map(|folder| [folder.to_owned(), folder.join("deps")]);
+    let chosen = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    own.into_iter()
+        .flatten()
+        .chain(std::env::split_paths(&chosen))
+        .chain(LIBRARY_FOLDERS.map(PathBuf::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_survives_the_shell() {
+        for word in ["plain", "two words", "it's", "$HOME `id` \"x\"", "", "a\nb", "''"] {
+            let echo =
+                std::process::Command::new("sh").args(["-c", &format!("printf %s {}", quote(word))]).output();
+            assert_eq!(echo.expect("a shell").stdout, word.as_bytes());
+        }
+    }
+
+    #[test]
+    fn scripts() {
+        let environment = BTreeMap::from([("RUST_LOG".to_owned(), "a=b".to_owned())]);
+        let invocation = Invocation::new("xl", &["list".into()]).limited_to(9);
+        assert_eq!(
+            script(&environment, &invocation),
+            "cd /t\nexec env 'RUST_LOG=a=b' 'timeout' '-s' 'KILL' '9' 'xl' 'list'\n"
+        );
+    }
+
+    #[test]
+    fn a_dynamic_program_brings_its_loader() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut payload = Payload::create(&folder.path().join("payload")).expect("an archive");
+        let program = std::env::current_exe().expect("a running program has a file");
+        let invocation =
+            payload.program(&program, "t", &["x".into()]).expect("it runs here, so everything is there");
+        if invocation.words.len() > 2 {
+            assert!(invocation.words[0].starts_with("/t/.lib/ld"), "{invocation:?}");
+            assert!(payload.cpio.contains("t/.lib/libc.so.6"));
+        }
+        let error = payload.file(&program).expect_err("the same name again");
+        assert!(error.to_string().starts_with("two files would be /t/"));
+    }
+}
