@@ -6,8 +6,10 @@ use benches::SystemCalls;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::time::Duration;
+use xen_call::{Multicall, Xencall, version};
 use xen_evtchn::{DomId, EventChannel, Evtchn, Port};
 use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages};
+use xen_sys::xen_public::version::{FeatureInfo, FillVarBuf};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -140,4 +142,31 @@ fn grants() {
     let share = || drop(gntalloc.share(DomId::ZERO, 4).expect("shared"));
     assert_eq!(meter.measure(share).1, cost(4, 1), "ioctl, mmap, ioctl; munmap; and the list of references");
     assert_eq!(meter.measure(|| drop(Gnttab::open().expect("opened"))).1, cost(OPEN_AND_CLOSE, 1));
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn hypercalls() {
+    let mut meter = Meter::new();
+    let xencall = Xencall::open().expect("the device");
+    assert_eq!(meter.measure(|| version::version(&xencall).expect("a version")).1, cost(1, 0), "no record");
+    assert_eq!(
+        meter.measure(|| version::features(&xencall, 0).expect("features")).1,
+        cost(1, 0),
+        "a small record"
+    );
+    let fill = || xencall.call(&FillVarBuf::BUILD_ID).expect("an id").value;
+    assert_eq!(meter.measure(fill).1, cost(1, 0), "2 KiB of record");
+    let buffer = || drop(xencall.zeroed_buffer::<u64>(2048).expect("memory"));
+    assert_eq!(meter.measure(buffer).1, cost(0, 0), "16 KiB of the pool");
+    let hundred = || {
+        let mut calls = Multicall::new(&xencall);
+        for index in 0..100 {
+            calls.push(FeatureInfo { submap_idx: index % 2, submap: 0 }).expect("pushed");
+        }
+        calls.issue().expect("issued")
+    };
+    assert_eq!(meter.measure(hundred).1.system_calls, 1, "a hundred calls");
+    let open = || drop(Xencall::open().expect("opened"));
+    assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE, 1), "one file, the other only when it is needed");
 }

@@ -15,13 +15,26 @@ use xen_sys::zerocopy::{FromBytes, FromZeros, IntoBytes};
 /// It is built in place and always whole: nothing of an earlier user shows. It dereferences to the value; Xen reaches it only
 /// through [`HypercallBuffer::lend`], which borrows it exclusively.
 ///
+/// C programs bounce: they copy a structure to such memory, issue the hypercall, and copy it back. Here a value is made where
+/// it is used, and an array of buffers is a `Vec` of them.
+///
 /// In a child of `fork(2)` the memory is not there: use nothing in the child that was made before. Buffers that the
 /// child makes itself are fine.
 #[doc(alias = "xencall_alloc_buffer")]
 #[doc(alias = "xencall_alloc_buffer_pages")]
 #[doc(alias = "xencall_free_buffer")]
 #[doc(alias = "xencall_free_buffer_pages")]
-#[doc(alias = "xc_hypercall_buffer_alloc")]
+#[doc(alias = "xc__hypercall_buffer_alloc")]
+#[doc(alias = "xc__hypercall_buffer_alloc_pages")]
+#[doc(alias = "xc__hypercall_buffer_free")]
+#[doc(alias = "xc__hypercall_buffer_free_pages")]
+#[doc(alias = "xc_hypercall_buffer_array_create")]
+#[doc(alias = "xc_hypercall_buffer_array_destroy")]
+#[doc(alias = "xc__hypercall_buffer_array_alloc")]
+#[doc(alias = "xc__hypercall_buffer_array_get")]
+#[doc(alias = "xc__hypercall_bounce_pre")]
+#[doc(alias = "xc__hypercall_bounce_post")]
+#[doc(alias = "xc__hypercall_buffer_cache_release")]
 pub struct HypercallBuffer<T: ?Sized> {
     /// Invariant: in the block, initialised, and aligned for `T`.
     value: NonNull<T>,

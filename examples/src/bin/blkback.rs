@@ -1,9 +1,9 @@
 //! Serves an image file to a running guest as a disk. The modules are in `examples::blkback`.
-#![expect(clippy::print_stdout, reason = "a program for a terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::Parser;
 use examples::blkback::negotiate::Offer;
 use examples::blkback::{self, Options, Transfer, VirtualDevice};
@@ -36,18 +36,26 @@ struct Arguments {
     ring_page_order: u32,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let arguments = Arguments::parse();
-    let stats = blkback::run(&Options {
+    let served = blkback::run(&Options {
         domain: arguments.domain,
         image: arguments.image,
         device: arguments.device,
         read_only: arguments.read_only,
         transfer: arguments.transfer,
         offer: Offer { queues: arguments.queues, ring_page_order: arguments.ring_page_order },
-    })?;
-    println!("{stats}");
-    Ok(())
+    });
+    match served {
+        Ok(stats) => {
+            println!("{stats}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("blkback: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
