@@ -141,8 +141,11 @@ fn virtual_interrupts_bind_once() {
     assert!(line.contains("Virtual IRQ 6") || line.to_lowercase().contains("virq"), "{line}");
     let error = evtchn.bind_virq(Virq::DEBUGGER).expect_err("bound already");
     assert_eq!(errno(&error), Some(17), "EEXIST: {error}");
-    let error = evtchn.bind_virq(Virq::TIMER).expect_err("the kernel has it");
-    assert_eq!(errno(&error), Some(17), "EEXIST: {error}");
+    if cfg!(target_arch = "x86_64") {
+        // On Arm, the kernel has a timer of its own.
+        let error = evtchn.bind_virq(Virq::TIMER).expect_err("the kernel has it");
+        assert_eq!(errno(&error), Some(17), "EEXIST: {error}");
+    }
     let error = evtchn.bind_virq(Virq::new(99)).expect_err("there are 24");
     assert_eq!(errno(&error), Some(22), "EINVAL: {error}");
     drop(channel);
@@ -160,9 +163,14 @@ fn wrong_targets_are_told_apart() {
     assert_eq!(errno(&error), Some(3), "ESRCH: {error}");
     let error = evtchn.adopt(Port::new(3999)).notify().expect_err("not bound");
     assert_eq!(errno(&error), Some(107), "ENOTCONN: {error}");
-    let other = evtchn.bind_unbound(nobody).expect("Xen does not ask who that is");
-    let error = evtchn.bind_interdomain(DomId::SELF, other.port()).expect_err("meant for another domain");
-    assert_eq!(errno(&error), Some(22), "EINVAL: {error}");
+    match evtchn.bind_unbound(nobody) {
+        Ok(other) => {
+            let error = evtchn.bind_interdomain(DomId::SELF, other.port()).expect_err("for another domain");
+            assert_eq!(errno(&error), Some(22), "EINVAL: {error}");
+        }
+        // Where the security policy asks who that is.
+        Err(error) => assert_eq!(errno(&error), Some(3), "ESRCH: {error}"),
+    }
 }
 
 #[test]

@@ -174,8 +174,10 @@ impl Drop for Hold<'_> {
 
 /// Pages of ours that another domain may use. Dropping them ends the sharing.
 ///
-/// While the other domain still has a page mapped, the kernel keeps that page and its grant, and gives both back when it
-/// is unmapped; the other domain never sees what the page is used for later. Nothing can take the page away from it.
+/// While the other domain still has a page mapped, the kernel keeps that page and its grant; the other domain never sees what
+/// the page is used for later. Nothing can take the page away from it. Once it is unmapped, the kernel gives page and grant
+/// back, but only 10 of them a second (`grant_table.free_per_iteration`): a program that shares and releases a lot should wait
+/// until the other side has unmapped, before it releases. Then both are free at once.
 #[derive(Debug)]
 #[must_use = "dropping shared pages ends the sharing"]
 #[doc(alias = "xengntshr_unshare")]

@@ -33,9 +33,9 @@ struct Shared {
     in_flight: AtomicUsize,
 }
 
-/// How many pages may be in flight on one open file. Linux loses count at 2 GiB of address space for each file, which is
-/// 524288 pages of 4 KiB; a request that would come near that gets a file of its own.
-const MOST_IN_FLIGHT: usize = 1 << 18;
+/// Address space that may be in flight on one open file, in bytes. Linux loses count at 2 GiB for each file; a request that
+/// would come near that gets a file of its own.
+const MOST_IN_FLIGHT: usize = 1 << 30;
 
 impl Gnttab {
     /// Opens `/dev/xen/gntdev`, close-on-exec.
@@ -173,7 +173,8 @@ impl Gnttab {
             }
         }
         let own = InFlight::enter(&self.shared.in_flight, count);
-        let spare = if own.total > MOST_IN_FLIGHT { Some(Device::open()?) } else { None };
+        let spare =
+            if own.total.saturating_mul(page_size()) > MOST_IN_FLIGHT { Some(Device::open()?) } else { None };
         let device = spare.as_ref().unwrap_or(&self.shared.device);
         match map_on::<A>(device, grants, pages, notify) {
             Ok(memory) => Ok(GrantMapping::new(memory)),

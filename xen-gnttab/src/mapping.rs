@@ -9,9 +9,9 @@ use xen_sys::{Access, ReadWrite, SharedMemory};
 /// Page `n` of the memory is the n-th grant of the list that was mapped. The mapping is independent of the
 /// [`Gnttab`](crate::Gnttab) that made it, which may be dropped.
 ///
-/// Unmapping never fails and never waits. If the kernel still has I/O in flight on a page (a file written from
-/// here with `O_DIRECT`, say), that page is unmapped when the I/O is done, so the granting domain may see it in use
-/// for a while longer.
+/// Unmapping never fails and never waits. If the kernel still has I/O in flight on one of the pages (a file written from
+/// here with `O_DIRECT`, say), the mapping's pages are unmapped when the I/O is done, so the granting domain may see them in
+/// use for a while longer.
 #[must_use = "dropping a mapping unmaps it"]
 #[doc(alias = "xengnttab_unmap")]
 #[doc(alias = "xengnttab_munmap")]

@@ -236,6 +236,19 @@ fn the_grant_to_blame_is_found_and_no_slot_is_lost() {
 }
 
 #[test]
+fn what_the_device_cannot_count_goes_to_another_file() {
+    if std::path::Path::new("/dev/xen/gntdev").exists() {
+        eprintln!("skipped: here is a device to open");
+        return;
+    }
+    let log = Log::default();
+    let _fake = kernel(&log, |_| Ok(0));
+    let error = gnttab().map(guest(), &refs(&vec![1; 300_000])).expect_err("no other file here");
+    assert!(matches!(error, Error::Open(_)), "{error:?}");
+    assert!(log.borrow().is_empty(), "the first file was not asked: {:?}", log.borrow());
+}
+
+#[test]
 fn more_than_the_kernels_limit_is_said_so() {
     let log = Log::default();
     let _fake = kernel(&log, |call| match call {

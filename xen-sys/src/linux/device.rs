@@ -123,6 +123,18 @@ impl<D: Driver> Device<D> {
     pub(super) fn map(&self, offset: u64, length: usize, writable: bool) -> io::Result<Mapping> {
         kernel::mmap(self.fd.as_fd(), offset, length, writable)
     }
+
+    /// Maps the start of the device again and again, for each `piece` bytes of `length`, side by side.
+    pub(super) fn map_in_pieces(&self, length: usize, piece: usize, writable: bool) -> io::Result<Mapping> {
+        if piece == 0 {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let space = kernel::reserve(length)?;
+        for at in (0..length).step_by(piece) {
+            space.map_piece(self.fd.as_fd(), at, piece.min(length - at), writable)?;
+        }
+        Ok(space)
+    }
 }
 
 impl<D> AsFd for Device<D> {

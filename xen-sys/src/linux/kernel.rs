@@ -9,6 +9,7 @@ use super::fork::Generation;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
+use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::c_void;
 use std::io;
 use std::mem::ManuallyDrop;
@@ -96,6 +97,12 @@ pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: boo
     Ok(Mapping { map: ManuallyDrop::new(map), owner: Generation::current() })
 }
 
+/// Address space that nothing is behind yet, for devices to be mapped into by [`Mapping::map_piece`].
+pub(super) fn reserve(length: usize) -> io::Result<Mapping> {
+    let space = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
+    Ok(Mapping { map: ManuallyDrop::new(space.into()), owner: Generation::current() })
+}
+
 /// Zeroed memory of our own that is locked in place, all of it present.
 pub(super) fn lock_anonymous(length: usize) -> io::Result<Mapping> {
     let memory = MmapOptions::new().len(length).map_anon()?;
@@ -118,6 +125,30 @@ impl Mapping {
     /// Whether this process made the mapping.
     pub(super) fn is_here(&self) -> bool {
         self.owner == Generation::current()
+    }
+
+    /// `mmap(2)` of a device over a part of reserved address space. `at` and `length` are multiples of the page size.
+    pub(super) fn map_piece(
+        &self,
+        fd: BorrowedFd<'_>,
+        at: usize,
+        length: usize,
+        writable: bool,
+    ) -> io::Result<()> {
+        #[cfg(feature = "fake")]
+        if let Some(Err(refusal)) = fake::offer(|| Call::Mmap { offset: 0, length, writable }) {
+            return Err(refusal);
+        }
+        if at.checked_add(length).is_none_or(|end| end > self.map.len()) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let place = self.map.as_mut_ptr().wrapping_add(at).cast();
+        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
+        // SAFETY: it replaces what this mapping holds (checked), of which the caller has given nothing away yet.
+        unsafe {
+            rustix::mm::mmap(place, length, protection, MapFlags::SHARED | MapFlags::FIXED, fd, 0)
+        }?;
+        Ok(())
     }
 
     /// `madvise(MADV_DONTFORK)`: a child of `fork(2)` does not get the memory.

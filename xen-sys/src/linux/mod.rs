@@ -10,6 +10,7 @@ pub mod gntalloc;
 pub mod gntdev;
 pub mod hypercall_memory;
 mod kernel;
+pub mod own_domain;
 pub mod privcmd;
 mod request;
 pub(crate) mod shared;

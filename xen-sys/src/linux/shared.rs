@@ -46,7 +46,7 @@ impl Access for ReadOnly {
 
 /// Mapped pages that another domain can write while we look at them.
 ///
-/// Offsets count bytes, 4096 for each Xen page. On a kernel with larger pages (arm64 with 16 or 64 KiB), Xen's pages
+/// Offsets count bytes, 4096 for each Xen page. On a kernel with larger pages (arm64 with 16 or 64 KiB), granted pages
 /// lie one kernel page apart; the methods step over the gaps, so that offsets mean the same everywhere.
 ///
 /// Everything that is read is a snapshot of the moment: copy first, then check the copy, then use the copy. Two reads
@@ -58,7 +58,7 @@ impl Access for ReadOnly {
 pub struct SharedMemory<A: Access = ReadWrite> {
     mapping: Mapping,
     pages: usize,
-    /// Distance of two Xen pages, in bytes: the kernel's page size.
+    /// Distance of two Xen pages, in bytes: the kernel's page size, or 4096 for foreign frames.
     stride: usize,
     access: PhantomData<A>,
 }
@@ -115,6 +115,33 @@ impl<A: Access> SharedMemory<A> {
         let length = length.ok_or(io::ErrorKind::InvalidInput)?;
         let mapping = device.map(offset, length, A::WRITABLE)?;
         Ok(Self { mapping, pages, stride, access: PhantomData })
+    }
+
+    /// Address space for `frames` foreign frames, for a driver to fill. Unlike pages that are mapped one by one, they lie
+    /// together: 4096 bytes each, whatever the kernel's page size is. One mapping holds at most `frames_per_mapping`
+    /// of them, which make whole pages of the kernel's.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's; `InvalidInput` for no frames at all or more than the address space holds.
+    ///
+    /// # Safety
+    ///
+    /// - No frame is accessed, or handed out, that the driver has not filled.
+    pub unsafe fn reserve<D: Driver>(
+        device: &Device<D>,
+        frames: usize,
+        frames_per_mapping: usize,
+    ) -> io::Result<Self> {
+        let length = frames.checked_mul(PAGE_SIZE).and_then(|it| it.checked_next_multiple_of(page_size()));
+        let length = length.filter(|&length| length > 0).ok_or(io::ErrorKind::InvalidInput)?;
+        let mapping = if frames_per_mapping < frames {
+            // No overflow: it is less than the length.
+            device.map_in_pieces(length, frames_per_mapping * PAGE_SIZE, A::WRITABLE)?
+        } else {
+            device.map(0, length, A::WRITABLE)?
+        };
+        Ok(Self { mapping, pages: frames, stride: PAGE_SIZE, access: PhantomData })
     }
 
     /// Keeps the memory out of children that this process forks (`MADV_DONTFORK`).

@@ -1,0 +1,17 @@
+//! What the kernel tells of the domain that we run in.
+
+use std::fs;
+
+/// Whether this is the initial domain, as the hypervisor told the kernel: bit 11 of its features (`XENFEAT_dom0`).
+#[must_use]
+pub fn is_initial() -> bool {
+    const DOM0: u64 = 1 << 11;
+    let features = fs::read_to_string("/sys/hypervisor/properties/features").unwrap_or_default();
+    u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & DOM0 != 0)
+}
+
+/// Whether the kernel says that Xen translates our frame numbers: HVM, PVH and Arm domains, but no PV ones.
+#[must_use]
+pub fn is_auto_translated() -> bool {
+    fs::read_to_string("/sys/hypervisor/guest_type").is_ok_and(|kind| kind.trim() != "PV")
+}
