@@ -60,7 +60,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The access touches a frame that could not be mapped.
-    #[error("frame {gfn} of domain {domain} (number {index} in the list) is not mapped, so it cannot be accessed")]
+    #[error(
+        "frame {gfn} of domain {domain} (number {index} in the list) is not mapped, so it cannot be accessed"
+    )]
     NotMapped {
         /// Whose frame.
         domain: DomId,

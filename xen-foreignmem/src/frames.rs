@@ -109,7 +109,8 @@ pub(crate) unsafe fn map<A: Access>(
     // SAFETY: frames that the driver does not fill get a status that says so, which the caller minds.
     let memory = unsafe { SharedMemory::<A>::reserve(device, count, plan.frames_per_mapping) };
     let memory = memory.map_err(|source| Error::Map { domain, count, source })?;
-    let window = Window { device, domain, memory: &memory, frames, frames_per_mapping: plan.frames_per_mapping };
+    let window =
+        Window { device, domain, memory: &memory, frames, frames_per_mapping: plan.frames_per_mapping };
     window.fill_all(statuses).map_err(failed)?;
     if any_paged_out(statuses) && !own_domain::is_auto_translated() {
         window.await_paged_out(statuses, paged_out_deadline);

@@ -145,9 +145,7 @@ impl Mapping {
         let place = self.map.as_mut_ptr().wrapping_add(at).cast();
         let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: it replaces what this mapping holds (checked), of which the caller has given nothing away yet.
-        unsafe {
-            rustix::mm::mmap(place, length, protection, MapFlags::SHARED | MapFlags::FIXED, fd, 0)
-        }?;
+        unsafe { rustix::mm::mmap(place, length, protection, MapFlags::SHARED | MapFlags::FIXED, fd, 0) }?;
         Ok(())
     }
 

@@ -34,7 +34,7 @@ pub(super) fn test(release: &'static Release, options: &Test) -> Result<u8> {
     if !options.dom0_only {
         report.add(host_tests(options)?);
     }
-    let programs = build(&["test", "--workspace", "--no-run"])?;
+    let programs = build(&["test", "--workspace", "--all-features", "--no-run"])?;
     let (tests, tools): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| program.is_test);
     let tests: Vec<_> = tests.into_iter().filter(|program| program.name.starts_with(FOR_DOM0)).collect();
     if !tests.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn test(release: &'static Release, options: &Test) -> Result<u8> {
 fn host_tests(options: &Test) -> Result<Row> {
     let start = Instant::now();
     let mut cargo = child::command(cargo())
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(["test", "--workspace", "--all-features", "--no-fail-fast", "--"])
         .args(&options.filter)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -118,9 +118,11 @@ impl Setup {
     }
 }
 
-/// Free memory is not scrubbed at boot: that would make the host provide all of it.
+/// Free memory is not scrubbed at boot: that would make the host provide all of it. Floating-point registers are switched at
+/// once, not when they are used next: under emulation, a PVH guest would find another's, and dom0 the guest's.
 fn xen_command_line() -> String {
     format!(
-        "console=com1 com1=115200,8n1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 bootscrub=0"
+        "console=com1 com1=115200,8n1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 bootscrub=0 \
+         spec-ctrl=eager-fpu"
     )
 }
