@@ -71,24 +71,25 @@ impl BackendProcess {
     /// # Errors
     /// If it does not.
     pub fn terminate(&mut self) -> Result<ExitStatus> {
-        self.signal()?;
+        self.signal(Signal::TERM)?;
         self.wait(Instant::now() + END_TIMEOUT)
     }
 
-    /// The same, with the second signal at once, so that the backend does not wait for the guest.
+    /// The same, with the second signal at once, so that the backend does not wait for the guest. Two different signals: of
+    /// two alike, one would be lost if the backend is slow to take the first.
     fn abort(&mut self) -> Result<ExitStatus> {
-        self.signal()?;
-        self.signal()?;
+        self.signal(Signal::TERM)?;
+        self.signal(Signal::INT)?;
         self.wait(Instant::now() + ABORT_TIMEOUT)
     }
 
-    fn signal(&mut self) -> Result<()> {
+    fn signal(&mut self, signal: Signal) -> Result<()> {
         if self.ended()?.is_some() {
             return Ok(());
         }
         let pid =
             i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without id")?;
-        kill_process(pid, Signal::TERM).context("cannot send SIGTERM to blkback")
+        kill_process(pid, signal).context("cannot send a signal to blkback")
     }
 
     /// What it has printed so far.
