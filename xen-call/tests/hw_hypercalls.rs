@@ -152,3 +152,81 @@ fn a_wrong_pointer_cannot_be_expressed_and_a_wrong_command_is_an_error() {
     assert_eq!(error.to_string(), "XENVER_get_features failed");
     assert_eq!(xencall.call(&Version).expect("a version").value, before);
 }
+
+#[test]
+#[ignore = "needs Xen dom0"]
+#[expect(unsafe_code, reason = "forks")]
+fn a_child_has_memory_of_its_own_and_leaves_the_parents_alone() {
+    unsafe extern "C" {
+        fn fork() -> i32;
+        fn waitpid(pid: i32, status: *mut i32, options: i32) -> i32;
+        fn _exit(status: i32) -> !;
+    }
+    let xencall = xencall();
+    let mut live = xencall.buffer([0x5a_u8; 256]).expect("memory");
+    let large: HypercallBuffer<[u8]> = xencall.zeroed_buffer(1 << 20).expect("memory");
+    // SAFETY: the child does nothing but hypercalls, and ends without returning.
+    let child = unsafe { fork() };
+    if child == 0 {
+        let good = (0..100).all(|_| {
+            let answer = version::version(&xencall);
+            let buffer = xencall.buffer_from(&[0xa5_u8; 256]);
+            let features = version::features(&xencall, 0);
+            answer.is_ok() && features.is_ok() && buffer.is_ok_and(|buffer| *buffer == [0xa5; 256])
+        });
+        drop((live, large));
+        let still_good = version::features(&xencall, 0).is_ok();
+        // SAFETY: ends the child at once.
+        unsafe { _exit(i32::from(!(good && still_good))) }
+    }
+    for _ in 0..100 {
+        version::features(&xencall, 0).expect("features");
+    }
+    let mut status = -1;
+    // SAFETY: waits for the child, and writes its status to a variable of ours.
+    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "hypercalls and buffers work in the child");
+    assert_eq!(*live, [0x5a; 256], "the parent's are untouched");
+    live[0] = 1;
+    assert!(large.iter().all(|&byte| byte == 0));
+}
+
+/// With this variable set, this program runs in a guest.
+const IN_GUEST: &str = "XEN_CALL_TEST_IN_GUEST";
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn a_kernel_that_blocks_a_guests_hypercalls_is_named() {
+    if std::env::var_os(IN_GUEST).is_some() {
+        let xencall = xencall();
+        match version::version(&xencall) {
+            Err(error @ Error::LockedDown { .. }) => println!("blocked: {error}"),
+            Ok(version) => println!("answered: {version}"),
+            Err(error) => panic!("{error:?}"),
+        }
+        return;
+    }
+    let program = std::env::current_exe().expect("a path");
+    let name = program.file_name().and_then(|name| name.to_str()).expect("a name");
+    let command = format!(
+        "{IN_GUEST}=1 /t/{name} --exact a_kernel_that_blocks_a_guests_hypercalls_is_named --include-ignored --nocapture"
+    );
+    let guest = |arguments: &[&str]| {
+        let output =
+            Command::new("guest").args(arguments).output().expect("the guest command of the test bed");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    };
+    guest(&["start", "locked", "--file", program.to_str().expect("text"), "--", &command]);
+    let end = guest(&["wait", "locked", "@@GUEST EXIT", "60"]);
+    let log = guest(&["log", "locked"]);
+    guest(&["stop", "locked"]);
+    assert!(end.contains("@@GUEST EXIT 0"), "{log}");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a release");
+    if release.starts_with("5.10.") {
+        assert!(log.contains("answered: 4."), "this kernel is from before XSA-482: {log}");
+    } else {
+        assert!(log.contains("xen_privcmd.unrestricted=1"), "{log}");
+    }
+}
