@@ -21,6 +21,8 @@ const STATIC: &str = "-C target-feature=+crt-static";
 pub(crate) struct Program {
     /// The name of the cargo target, `hw_notify` for example.
     pub(crate) name: String,
+    /// The folder of its package, which names it well enough for a report.
+    pub(crate) package: String,
     /// The file.
     pub(crate) path: PathBuf,
     /// Whether it is a test program.
@@ -55,7 +57,10 @@ fn program(message: &str) -> Result<Option<Program>> {
         return Ok(None); // a library, or no artifact at all
     };
     let is_test = message["profile"]["test"] == true;
-    Ok(Some(Program { name: name.to_owned(), path: Path::new(path).to_owned(), is_test }))
+    let folder =
+        message["manifest_path"].as_str().and_then(|manifest| Path::new(manifest).parent()?.file_name());
+    let package = folder.map_or_else(String::new, |folder| folder.to_string_lossy().into_owned());
+    Ok(Some(Program { name: name.to_owned(), package, path: Path::new(path).to_owned(), is_test }))
 }
 
 #[cfg(test)]
@@ -64,9 +69,14 @@ mod tests {
 
     #[test]
     fn messages() {
-        let test = r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"hw_map"},"profile":{"test":true},"executable":"/t/hw_map-1"}"#;
+        let test = r#"{"reason":"compiler-artifact","manifest_path":"/w/pages/Cargo.toml","target":{"kind":["test"],"name":"hw_map"},"profile":{"test":true},"executable":"/t/hw_map-1"}"#;
         let test = program(test).expect("JSON").expect("a program");
-        assert!(test.is_test && test.name == "hw_map" && test.path == Path::new("/t/hw_map-1"));
+        assert!(
+            test.is_test
+                && test.name == "hw_map"
+                && test.package == "pages"
+                && test.path == Path::new("/t/hw_map-1")
+        );
         let library = r#"{"reason":"compiler-artifact","target":{"name":"x"},"profile":{"test":false},"executable":null}"#;
         assert_eq!(program(library).expect("JSON"), None);
         assert_eq!(program(r#"{"reason":"build-finished","success":true}"#).expect("JSON"), None);

@@ -112,7 +112,10 @@ impl<'a> Bench<'a> {
         for test in tests {
             let invocation =
                 payload.program(&test.path, "t/tests", &arguments)?.limited_to(options.boot.timeout);
-            scripts.push((payload.script(&environment, &invocation)?, test.name));
+            scripts.push((
+                payload.script(&environment, &invocation)?,
+                format!("{} {}", test.package, test.name),
+            ));
         }
         for file in &options.boot.file {
             payload.file(file)?;
