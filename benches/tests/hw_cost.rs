@@ -5,9 +5,11 @@
 use benches::SystemCalls;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
+use std::process::Command;
 use std::time::Duration;
 use xen_call::{Multicall, Xencall, version};
 use xen_evtchn::{DomId, EventChannel, Evtchn, Port};
+use xen_foreignmem::{ForeignMemory, Gfn, GrantTableFrames, Resource};
 use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages};
 use xen_sys::xen_public::version::{FeatureInfo, FillVarBuf};
 
@@ -169,4 +171,54 @@ fn hypercalls() {
     assert_eq!(meter.measure(hundred).1.system_calls, 1, "a hundred calls");
     let open = || drop(Xencall::open().expect("opened"));
     assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE, 1), "one file, the other only when it is needed");
+}
+
+/// A guest of the test bed, which is destroyed in the end.
+struct Guest(DomId);
+
+impl Guest {
+    fn start() -> Self {
+        let output = Command::new("guest").args(["mini", "cost"]).output().expect("the test bed's command");
+        let line = String::from_utf8_lossy(&output.stdout).into_owned();
+        let domain = line.split_whitespace().find_map(|word| word.strip_prefix("domid=")?.parse().ok());
+        Self(domain.unwrap_or_else(|| panic!("no domain in '{line}'")))
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // Nobody needs to know whether it was still there.
+        let _ = Command::new("guest").args(["stop", "cost"]).output();
+    }
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn foreign_memory() {
+    let mut meter = Meter::new();
+    let guest = Guest::start();
+    let memory = ForeignMemory::open().expect("privcmd");
+    let table = Resource::GrantTable(GrantTableFrames::Shared);
+    let map = || memory.map_resource(guest.0, table, 0, 2).expect("mapped");
+    assert_eq!(meter.measure(map).1, cost(2, 0), "mmap and ioctl for a resource");
+    // The frames that the guest granted: entries of 8 bytes, the last four of which are the frame's number.
+    let table = map();
+    let frames: Vec<_> = (10..610)
+        .map(|reference| Gfn::new(table.read::<u32>(reference * 8 + 4).expect("inside").into()))
+        .collect();
+    for count in [1, 64, 512] {
+        let map = || memory.map(guest.0, &frames[..count]).expect("mapped");
+        assert_eq!(meter.measure(map).1, cost(2, 0), "map {count}: mmap and ioctl");
+        let map = || drop(memory.map_read_only(guest.0, &frames[..count]).expect("mapped"));
+        assert_eq!(meter.measure(map).1, cost(3, 0), "map and unmap {count}: munmap is all that is added");
+    }
+    let map = || memory.map(guest.0, &frames).expect("mapped");
+    assert_eq!(meter.measure(map).1, cost(2, 1), "beyond 512 frames, a list of their statuses");
+    let map = || memory.map_partial(guest.0, &frames[..64]).expect("mapped");
+    assert_eq!(meter.measure(map).1, cost(2, 2), "the frames and their statuses stay with the mapping");
+
+    let cache = memory.cache(guest.0, 64);
+    let address = frames[5].get() * 4096 + 8;
+    assert_eq!(meter.measure(|| cache.read::<u64>(address).expect("memory")).1, cost(0, 0), "a hit");
+    assert_eq!(meter.measure(|| cache.store_u32(address, 1).expect("memory")).1, cost(0, 0), "a hit");
 }

@@ -4,11 +4,11 @@
 use crate::error::{EFAULT, EPERM};
 use crate::pool::{Block, Pool};
 use crate::{Error, HypercallBuffer};
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use xen_sys::Device;
+use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
@@ -210,7 +210,11 @@ impl Xencall {
         if source.raw_os_error() != Some(EPERM) || self.may_ask_for_the_version() {
             return Error::Hypercall { operation, source };
         }
-        if is_initial_domain() { Error::Restricted { operation } } else { Error::LockedDown { operation } }
+        if own_domain::is_initial() {
+            Error::Restricted { operation }
+        } else {
+            Error::LockedDown { operation }
+        }
     }
 
     /// Xen denies nobody its version: who may not ask for that may ask for nothing.
@@ -242,13 +246,6 @@ pub(crate) fn take<R: xen_sys::zerocopy::FromBytes>(buffer: HypercallBuffer<R>) 
     let value = unsafe { std::ptr::read(&raw const *buffer) };
     drop(buffer);
     value
-}
-
-/// Whether this is dom0, as the hypervisor told the kernel: bit 11 of its features (`XENFEAT_dom0`).
-fn is_initial_domain() -> bool {
-    const DOM0: u64 = 1 << 11;
-    let features = fs::read_to_string("/sys/hypervisor/properties/features").unwrap_or_default();
-    u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & DOM0 != 0)
 }
 
 impl AsFd for Xencall {

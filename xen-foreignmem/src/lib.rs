@@ -22,7 +22,7 @@
 //! frames.atomic_u32(4096)?.store(1, std::sync::atomic::Ordering::Release);
 //!
 //! let pages = memory.map_resource(guest, Resource::IoreqServer { id: 0 }, 0, 2)?;
-//! let cache = memory.cache(guest, 4096)?; // keeps up to 4096 frames mapped
+//! let cache = memory.cache(guest, 4096); // keeps up to 4096 frames mapped
 //! let descriptor: [u64; 2] = cache.read(0x1f_eff8)?;
 //! # Ok(()) }
 //! ```

@@ -125,11 +125,15 @@ fn banner_in(batch: &PartialMapping<ReadOnly>, run: Range<usize>) -> Result<Opti
     Ok(found)
 }
 
-/// The banner is one line that ends a string of C; copies of it in logs do not.
+/// The banner is one line that ends a string of C, which copies of it in logs do not; and it has the number of the build,
+/// which a template of it in the kernel's image has not.
 fn banner_at(bytes: &[u8]) -> Option<String> {
     const LONGEST: usize = 512;
     let bytes = &bytes[..bytes.len().min(LONGEST)];
     let end = bytes.windows(2).position(|window| window == b"\n\0")?;
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
-    text.chars().all(|character| !character.is_control()).then(|| text.to_owned())
+    let (_, build) = text.split_once(" #")?;
+    let is_banner =
+        build.starts_with(|first: char| first.is_ascii_digit()) && !text.contains(char::is_control);
+    is_banner.then(|| text.to_owned())
 }

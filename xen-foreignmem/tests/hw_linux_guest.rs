@@ -1,0 +1,146 @@
+//! Memory of a PVH Linux guest, on real Xen: guest-physical addresses, huge maps, the cache.
+#![expect(clippy::print_stdout, reason = "figures for whoever reads the log")]
+
+#[expect(dead_code, reason = "other test programs use the rest")]
+mod common;
+
+use common::{Guest, run};
+use std::time::{Duration, Instant};
+use xen_foreignmem::{Error, ForeignMemory, Gfn, MapCache, PartialMapping, ReadOnly};
+
+const MEBIBYTES: u32 = 256;
+const FRAMES: usize = 65536;
+
+fn memory() -> ForeignMemory {
+    ForeignMemory::open().expect("privcmd")
+}
+
+fn all_of(guest: &Guest) -> PartialMapping<ReadOnly> {
+    let frames: Vec<_> = (0..FRAMES as u64).map(Gfn::new).collect();
+    let began = Instant::now();
+    let all = memory().options(guest.domain).read_only().split(4096).map_partial(&frames).expect("in part");
+    println!("65536 frames in {:?}", began.elapsed());
+    all
+}
+
+fn mapped(all: &PartialMapping<ReadOnly>) -> Vec<usize> {
+    (0..all.frames().len()).filter(|&index| all.is_mapped(index)).collect()
+}
+
+/// The addresses of random accesses: always the same.
+fn addresses() -> impl Iterator<Item = u64> {
+    std::iter::successors(Some(0x1234_5678_9abc_def1_u64), |state| {
+        let state = state ^ (state << 13);
+        let state = state ^ (state >> 7);
+        Some(state ^ (state << 17))
+    })
+    .map(|state| (state >> 20) % (FRAMES as u64 * 4096 - 64))
+}
+
+fn page_of<'a>(
+    all: &PartialMapping<ReadOnly>,
+    buffer: &'a mut [u8],
+    address: u64,
+) -> Result<&'a [u8], Error> {
+    let offset = usize::try_from(address).expect("64 bits");
+    all.copy_to_slice(offset, buffer)?;
+    Ok(buffer)
+}
+
+/// Reads the same bytes through the cache and through a mapping of everything.
+fn compare(cache: &MapCache<ReadOnly>, all: &PartialMapping<ReadOnly>, count: usize) {
+    let (mut direct, mut cached) = ([0; 64], [0; 64]);
+    for address in addresses().take(count) {
+        let outcome = cache.copy_to_slice(address, &mut cached);
+        match (page_of(all, &mut direct, address), outcome) {
+            (Ok(direct), Ok(())) => assert_eq!(direct, cached, "at {address:#x}"),
+            (Err(Error::NotMapped { .. }), Err(Error::NotPresent { .. })) => {}
+            (direct, cached) => panic!("at {address:#x}: {:?} and {cached:?}", direct.map(drop)),
+        }
+    }
+}
+
+// One guest for all: to boot one takes many seconds.
+#[test]
+#[ignore = "needs Xen dom0"]
+fn a_linux_guests_memory_is_mapped_cached_written_and_given_back() {
+    let guest = Guest::linux("foreign", MEBIBYTES);
+    guest.paused(|| {
+        mapping_and_cache_agree(&guest);
+        what_is_written_through_the_cache_is_in_the_guest(&guest);
+    });
+    what_the_guest_gives_back_is_not_present(&guest);
+}
+
+fn mapping_and_cache_agree(guest: &Guest) {
+    let all = all_of(guest);
+    let good = mapped(&all);
+    println!("{} frames are there", good.len());
+    assert!(good.len() > 60_000, "{}", good.len());
+    let errors: Vec<_> = all.statuses().iter().filter_map(|status| status.errno()).collect();
+    println!("the others: {:?}", errors.first());
+
+    let run = good.windows(1024).find(|run| run[1023] - run[0] == 1023).expect("a run of 1024 frames");
+    for count in [1, 64, 1024] {
+        let first = all.frames()[run[0]];
+        let mapping = memory().map_range(guest.domain, first, count).expect("mapped");
+        let (mut one, mut other) = (vec![0; count * 4096], vec![0; count * 4096]);
+        mapping.copy_to_slice(0, &mut one).expect("inside");
+        all.copy_to_slice(run[0] * 4096, &mut other).expect("inside");
+        assert!(one == other, "{count} frames");
+    }
+
+    let cache = memory().options(guest.domain).read_only().cache(1024);
+    compare(&cache, &all, 1000);
+    let counts = cache.statistics();
+    assert!(counts.frames <= 1024 && counts.misses > 500, "random accesses miss: {counts:?}");
+    let large = memory().options(guest.domain).read_only().cache(FRAMES);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| compare(&large, &all, 2000));
+        }
+    });
+    compare(&large, &all, 2000);
+    let counts = large.statistics();
+    println!("{counts:?}");
+    assert!(counts.hits > counts.misses, "{counts:?}");
+}
+
+fn what_is_written_through_the_cache_is_in_the_guest(guest: &Guest) {
+    let cache = memory().cache(guest.domain, 64);
+    // What is there is put back before the guest goes on.
+    let address = 0x20_1000 - 3;
+    let before: [u8; 8] = cache.read(address).expect("memory");
+    cache.write(address, &[0xa5_u8; 8]).expect("memory");
+    let frames = [Gfn::new(0x200), Gfn::new(0x201)];
+    let direct = memory().map(guest.domain, &frames).expect("mapped");
+    assert_eq!(direct.read::<[u8; 8]>(4093).expect("inside"), [0xa5; 8]);
+    direct.write(4093, &before).expect("inside");
+    assert_eq!(cache.read::<[u8; 8]>(address).expect("memory"), before);
+    let word = cache.load_u32(0x20_1004).expect("memory");
+    assert_eq!(cache.compare_exchange_u32(0x20_1004, word, word).expect("memory"), Ok(word));
+    assert_eq!(cache.statistics().misses, 1, "one group of frames");
+}
+
+fn what_the_guest_gives_back_is_not_present(guest: &Guest) {
+    let before = mapped(&all_of(guest));
+    let cache = memory().cache(guest.domain, FRAMES);
+    for &frame in &before {
+        cache.read::<u8>(u64::try_from(frame).expect("small") * 4096).expect("memory");
+    }
+    run("xl", &["mem-set", &guest.name, "224"]);
+    let end = Instant::now() + Duration::from_secs(30);
+    let gone = loop {
+        let after = mapped(&all_of(guest));
+        if after.len() + 4000 < before.len() {
+            break before.iter().copied().find(|frame| !after.contains(frame)).expect("one is gone");
+        }
+        assert!(Instant::now() < end, "{} of {} frames are still there", after.len(), before.len());
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    let address = gone as u64 * 4096;
+    cache.read::<u64>(address).expect("the old frame is still mapped, and no access faults");
+    cache.invalidate(address..address + 1);
+    let error = cache.read::<u64>(address).expect_err("given back");
+    assert!(matches!(error, Error::NotPresent { address: at, .. } if at == address), "{error:?}");
+}
