@@ -41,10 +41,8 @@ fn the_banner_of_a_pvh_guest_is_found_and_dumped() {
     let dump = text("guest_peek", &[&domain, &address, "40"]);
     let lines: Vec<_> = dump.lines().collect();
     assert_eq!(lines.len(), 3, "{dump}");
-    assert!(
-        lines[0].ends_with("4c 69 6e 75 78 20 76 65 72 73 69 6f 6e 20 36 2e  |Linux version 6.|"),
-        "{dump}"
-    );
+    let (bytes, text) = ("4c 69 6e 75 78 20 76 65 72 73 69 6f 6e 20 ", "|Linux version ");
+    assert!(lines[0].contains(bytes) && lines[0].contains(text), "{dump}");
     let output = run("guest_peek", &[&domain, "0xfffffffff000"]);
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
