@@ -8,14 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{MmapBatchV2, Privcmd};
-use xen_sys::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use xen_sys::{Access, Device, DomId, Gfn, SharedMemory};
 
 /// How the mapping of one frame ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[zerocopy(crate = "xen_sys::zerocopy")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct FrameStatus(i32);
+pub struct FrameStatus(
+    /// As the kernel writes it: 0, or a negative error number.
+    i32,
+);
 
 impl FrameStatus {
     const PAGED_OUT: Self = Self(-ENOENT);
@@ -90,6 +91,7 @@ pub(crate) fn map_all<A: Access>(
 ///
 /// # Safety
 ///
+/// - There is a status for each frame.
 /// - Of the memory, no frame is accessed whose status does not say that it is mapped.
 pub(crate) unsafe fn map<A: Access>(
     device: &Device<Privcmd>,

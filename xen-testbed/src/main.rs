@@ -14,6 +14,8 @@ mod payload;
 mod progress;
 mod release;
 
+use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,7 +31,16 @@ fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             note(&format!("{error:#}"));
+            if error.chain().any(is_disk_full) {
+                note(
+                    "the disk is full: make room for 1 GiB, or set XEN_TESTBED_CACHE to a folder on another disk",
+                );
+            }
             ExitCode::from(FAILURE)
         }
     }
+}
+
+fn is_disk_full(cause: &(dyn Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull)
 }

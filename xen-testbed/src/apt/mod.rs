@@ -141,7 +141,7 @@ impl Apt {
         // `update` reports an unreachable archive as a warning, and succeeds
         if !status.success() || complaints.contains("Failed to fetch") {
             bail!(
-                "apt-get could not fetch from Debian {} ({status}):\n{}",
+                "apt-get could not fetch from Debian {} ({status}); is the archive reachable from here?\n{}",
                 self.suite,
                 complaints.trim_end()
             );

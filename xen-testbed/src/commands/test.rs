@@ -34,7 +34,9 @@ pub(super) fn test(release: &'static Release, options: &Test) -> Result<u8> {
     if !options.dom0_only {
         report.add(host_tests(options)?);
     }
-    let programs = build(&["test", "--workspace", "--all-features", "--no-run"])?;
+    let mut programs = build(&["test", "--workspace", "--all-features", "--no-run"])?;
+    // cargo tells them in the order of completion
+    programs.sort_by(|one, other| (&one.package, &one.name).cmp(&(&other.package, &other.name)));
     let (tests, tools): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| program.is_test);
     let tests: Vec<_> = tests.into_iter().filter(|program| program.name.starts_with(FOR_DOM0)).collect();
     if !tests.is_empty() {
