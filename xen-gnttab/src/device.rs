@@ -4,7 +4,6 @@
 use crate::error::EINVAL;
 use crate::{Error, GrantMapping, UnmapNotify};
 use rustix::param::page_size;
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,6 +12,7 @@ use xen_sys::linux::gntdev::{
     CopySegment, Gntdev, Grant, GrantCopy, MapGrantRef, SetUnmapNotify, UnmapGrantRef,
     UnmapNotify as NotifyRecord,
 };
+use xen_sys::linux::own_domain;
 use xen_sys::{Access, Device, DomId, GrantRef, GrantStatus, ReadOnly, ReadWrite, SharedMemory};
 
 /// A handle on the grant device: maps other domains' pages, and copies to and from them.
@@ -389,5 +389,5 @@ impl Drop for Slots<'_> {
 /// Whether this is a PV domain, where the kernel itself keeps mapped grants out of children.
 pub(crate) fn kernel_keeps_grants_from_children() -> bool {
     static PV: OnceLock<bool> = OnceLock::new();
-    *PV.get_or_init(|| fs::read_to_string("/sys/hypervisor/guest_type").is_ok_and(|kind| kind.trim() == "PV"))
+    *PV.get_or_init(own_domain::is_pv)
 }

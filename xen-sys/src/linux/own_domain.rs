@@ -10,8 +10,18 @@ pub fn is_initial() -> bool {
     u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & DOM0 != 0)
 }
 
-/// Whether the kernel says that Xen translates our frame numbers: HVM, PVH and Arm domains, but no PV ones.
+/// Whether this is a PV domain, which Xen tells machine frame numbers.
+#[must_use]
+pub fn is_pv() -> bool {
+    guest_type().as_deref() == Some("PV")
+}
+
+/// Whether Xen translates our frame numbers: HVM, PVH and all Arm domains, but no PV ones, and nothing that is not Xen.
 #[must_use]
 pub fn is_auto_translated() -> bool {
-    fs::read_to_string("/sys/hypervisor/guest_type").is_ok_and(|kind| kind.trim() != "PV")
+    cfg!(target_arch = "aarch64") || guest_type().is_some_and(|kind| kind != "PV")
+}
+
+fn guest_type() -> Option<String> {
+    fs::read_to_string("/sys/hypervisor/guest_type").ok().map(|kind| kind.trim().to_owned())
 }
