@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::frames::{self, FrameStatus, Plan};
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 use xen_sys::linux::privcmd::Privcmd;
 use xen_sys::zerocopy::{FromBytes, Immutable, IntoBytes};
 use xen_sys::{Access, Device, DomId, Gfn, PAGE_SIZE, ReadWrite, SharedMemory};
@@ -144,6 +144,15 @@ impl PartialMapping<ReadWrite> {
     /// [`Error::NotMapped`], [`Error::Access`].
     pub fn atomic_u8(&self, offset: usize) -> Result<&AtomicU8, Error> {
         Ok(self.part(offset, size_of::<u8>())?.atomic_u8(offset)?)
+    }
+
+    /// An atomic 16-bit word in the memory.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotMapped`], [`Error::Access`], also if `offset` is odd.
+    pub fn atomic_u16(&self, offset: usize) -> Result<&AtomicU16, Error> {
+        Ok(self.part(offset, size_of::<u16>())?.atomic_u16(offset)?)
     }
 
     /// An atomic 32-bit word in the memory.

@@ -57,6 +57,13 @@ fn both_sides_see_each_others_writes() {
     assert_eq!(&mapping.read::<[u8; 18]>(4090).expect("inside"), b"hello, page border");
     mapping.atomic_u32(8192).expect("inside").store(0xfeed, Ordering::Release);
     assert_eq!(pages.load_u32(8192), Ok(0xfeed));
+    mapping.atomic_u16(8198).expect("inside").store(0xabcd, Ordering::Release);
+    mapping.atomic_u64(8200).expect("inside").fetch_add(1 << 40, Ordering::AcqRel);
+    mapping.atomic_u8(8197).expect("inside").store(9, Ordering::Relaxed);
+    assert_eq!(pages.read::<[u8; 4]>(8196), Ok([0, 9, 0xcd, 0xab]));
+    assert_eq!(pages.read::<u64>(8200), Ok(1 << 40));
+    assert!(mapping.atomic_u16(1).is_err() && mapping.atomic_u64(4).is_err(), "misaligned");
+    assert!(mapping.atomic_u64(4 * 4096).is_err(), "outside");
     mapping.fill(12288, 4096, 7).expect("inside");
     assert_eq!(pages.read::<[u8; 4096]>(12288), Ok([7; 4096]));
     let read_only = gnttab().map_read_only(own(), &pages.grants()[1..]).expect("mapped");

@@ -13,7 +13,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -355,6 +355,17 @@ impl SharedMemory<ReadWrite> {
         let byte: *mut AtomicU8 = self.atomic(offset)?;
         // SAFETY: inside the mapping, writable, and borrowed from `self`.
         Ok(unsafe { &*byte })
+    }
+
+    /// An atomic 16-bit word in the memory, for the indices of virtio rings.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is odd.
+    pub fn atomic_u16(&self, offset: usize) -> Result<&AtomicU16, AccessError> {
+        let word: *mut AtomicU16 = self.atomic(offset)?;
+        // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.
+        Ok(unsafe { &*word })
     }
 
     /// An atomic 32-bit word in the memory, for ring indices.
