@@ -63,7 +63,3 @@ impl Error {
         }
     }
 }
-
-pub(crate) const EPERM: i32 = 1;
-pub(crate) const EFAULT: i32 = 14;
-pub(crate) const ENOSYS: i32 = 38;

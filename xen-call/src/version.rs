@@ -3,8 +3,8 @@
 //! Strings come in full: from Xen 4.20 on by calls without a limit, before by those that cut them (extra version 15
 //! bytes, changeset 63, capabilities and command line 1023). Bytes that are no UTF-8 are replaced.
 
-use crate::error::ENOSYS;
 use crate::{Error, Xencall};
+use xen_sys::xen_public::errno::ENOSYS;
 use xen_sys::xen_public::version::{
     Capabilities, Changeset, CommandLine, CompileInfo, ExtraVersion, FeatureInfo, FillVarBuf, GuestHandle,
     PageSize, PlatformParameters, VAR_BUF_BYTES, Version,

@@ -1,7 +1,6 @@
 //! The handle: issues hypercalls.
 #![expect(unsafe_code, reason = "the raw hypercall, and the typed one on top of it")]
 
-use crate::error::{EFAULT, EPERM};
 use crate::pool::{Block, Pool};
 use crate::{Error, HypercallBuffer};
 use std::io;
@@ -10,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use xen_sys::Device;
 use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
+use xen_sys::xen_public::errno::{EFAULT, EPERM};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use thiserror::Error;
+use xen_sys::xen_public::errno::{EACCES, EBUSY, EEXIST, EINVAL, EISCONN, ENOSPC, ENOTCONN, EPERM, ESRCH};
 use xen_sys::{DomId, OpenError, Port, Virq};
 
 /// An operation on event channels failed.
@@ -107,17 +108,6 @@ pub enum Error {
 
 const RESTRICTED: &str = "the handle is restricted and may not do this";
 const NO_PORTS: &str = "this domain has no free ports";
-
-const EPERM: i32 = 1;
-const ESRCH: i32 = 3;
-const EACCES: i32 = 13;
-const EBUSY: i32 = 16;
-const EEXIST: i32 = 17;
-const EINVAL: i32 = 22;
-const ENOSPC: i32 = 28;
-pub(crate) const ENOSYS: i32 = 38;
-const EISCONN: i32 = 106;
-const ENOTCONN: i32 = 107;
 
 /// The meaning of the error number in this place, to go behind the message.
 fn explain(source: &io::Error, meanings: &[(i32, &'static str)]) -> String {

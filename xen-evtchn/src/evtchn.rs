@@ -1,7 +1,6 @@
 //! The handle: opens, binds, waits, takes and unmasks.
 #![expect(unsafe_code, reason = "adopts a file descriptor")]
 
-use crate::error::ENOSYS;
 use crate::{Error, EventChannel};
 use std::collections::{BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
@@ -13,6 +12,7 @@ use xen_sys::linux::evtchn::{
     BindInterdomain, BindStatic, BindUnboundPort, BindVirq, Evtchn as Driver, Notify, Reset, RestrictDomid,
     Unbind,
 };
+use xen_sys::xen_public::errno::ENOSYS;
 use xen_sys::zerocopy::IntoBytes;
 use xen_sys::{Device, DomId, Port, Virq};
 

@@ -4,6 +4,7 @@ use crate::Resource;
 use std::io;
 use thiserror::Error;
 use xen_sys::linux::own_domain;
+use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::{AccessError, DomId, Gfn, OpenError};
 
 /// An operation on another domain's memory failed.
@@ -132,13 +133,6 @@ pub enum Error {
         needs: &'static str,
     },
 }
-
-pub(crate) const EPERM: i32 = 1;
-pub(crate) const ENOENT: i32 = 2;
-pub(crate) const EINVAL: i32 = 22;
-pub(crate) const ENOTTY: i32 = 25;
-pub(crate) const ENOSYS: i32 = 38;
-pub(crate) const EOPNOTSUPP: i32 = 95;
 
 impl Error {
     /// The kernel refused a whole request with `EPERM`: it looked at the file's restriction, before it asked Xen.

@@ -2,12 +2,12 @@
 #![expect(unsafe_code, reason = "sends requests that carry addresses; makes memory of what they filled")]
 
 use crate::Error;
-use crate::error::{ENOENT, EPERM};
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{MmapBatchV2, Privcmd};
+use xen_sys::xen_public::errno::{ENOENT, EPERM};
 use xen_sys::{Access, Device, DomId, Gfn, SharedMemory};
 
 /// How the mapping of one frame ended.

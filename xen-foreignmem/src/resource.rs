@@ -1,12 +1,12 @@
 //! What Xen keeps for a domain: its grant table, the pages of an I/O request server, trace buffers.
 #![expect(unsafe_code, reason = "sends requests that carry an address; makes memory of what they filled")]
 
-use crate::error::{EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM};
 use crate::frames::keeps_from;
 use crate::{Error, ResourceMapping};
 use std::fmt;
 use std::io;
 use xen_sys::linux::privcmd::{MmapResource, Privcmd};
+use xen_sys::xen_public::errno::{EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM};
 use xen_sys::{Access, Device, DomId, SharedMemory, VcpuId};
 
 /// Memory that Xen keeps for a domain.

@@ -1,7 +1,6 @@
 //! `/dev/xen/gntdev`: maps and copies.
 #![expect(unsafe_code, reason = "adopts a file descriptor; sets what happens on unmapping")]
 
-use crate::error::EINVAL;
 use crate::{Error, GrantMapping, UnmapNotify};
 use rustix::param::page_size;
 use std::io;
@@ -13,6 +12,7 @@ use xen_sys::linux::gntdev::{
     UnmapNotify as NotifyRecord,
 };
 use xen_sys::linux::own_domain;
+use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::{Access, Device, DomId, GrantRef, GrantStatus, ReadOnly, ReadWrite, SharedMemory};
 
 /// A handle on the grant device: maps other domains' pages, and copies to and from them.

@@ -3,13 +3,13 @@
 #![expect(unsafe_code, reason = "takes over the descriptor of an exported dma-buf")]
 
 use crate::device::kernel_keeps_grants_from_children;
-use crate::error::{EINVAL, ENOENT, ENOTTY};
 use crate::{Error, Gnttab};
 use bitflags::bitflags;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 use xen_sys::linux::gntdev::{DmabufExpFromRefs, DmabufExpWaitReleased, DmabufImpRelease, DmabufImpToRefs};
+use xen_sys::xen_public::errno::{EINVAL, ENOENT, ENOTTY};
 use xen_sys::{DomId, GrantRef};
 
 bitflags! {

@@ -3,6 +3,7 @@
 use std::io;
 use thiserror::Error;
 use xen_sys::linux::gntdev::Grant;
+use xen_sys::xen_public::errno::{EINVAL, ENOSPC};
 use xen_sys::{DomId, GrantStatus, OpenError};
 
 /// An operation on grants failed.
@@ -121,11 +122,6 @@ pub enum Error {
         source: io::Error,
     },
 }
-
-pub(crate) const ENOENT: i32 = 2;
-pub(crate) const EINVAL: i32 = 22;
-pub(crate) const ENOTTY: i32 = 25;
-const ENOSPC: i32 = 28;
 
 fn limit_hint(source: &io::Error) -> &'static str {
     if source.raw_os_error() == Some(EINVAL) {

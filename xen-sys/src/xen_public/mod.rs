@@ -1,5 +1,6 @@
 //! What the hypervisor's public headers define.
 
+pub mod errno;
 pub mod grant_table;
 pub mod multicall;
 pub mod operation;
