@@ -39,6 +39,7 @@ pub(crate) fn build(subcommand: &[&str]) -> Result<Vec<Program>> {
         .arg(&folder)
         .env("RUSTFLAGS", format!("{flags} {STATIC}").trim_start())
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only") // dom0 holds the programs in memory
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1") // emulation multiplies what the compiler leaves in
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
