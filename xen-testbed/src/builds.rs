@@ -8,10 +8,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::cache::{self, cargo};
+use crate::cells::Architecture;
 use crate::child;
-
-/// Also on a host of the same kind the target is named, so that the flags do not reach build scripts.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+use crate::toolchain::Toolchain;
 
 /// Dom0 has another C library than the host: programs bring theirs.
 const STATIC: &str = "-C target-feature=+crt-static";
@@ -30,12 +29,21 @@ pub(crate) struct Program {
 }
 
 /// Runs `cargo SUBCOMMAND`, for example `build --bins`, and tells which programs it made. Cargo reports to the user itself.
-pub(crate) fn build(subcommand: &[&str]) -> Result<Vec<Program>> {
-    let folder = cache::location()?.join("cargo");
+pub(crate) fn build(
+    architecture: Architecture,
+    toolchain: &Toolchain,
+    subcommand: &[&str],
+) -> Result<Vec<Program>> {
+    // each compiler has a folder of its own, because each would build everything anew after the other
+    let folder = cache::location()?.join("cargo").join(architecture.debian());
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    let output = child::command(cargo())
+    let mut command = child::command(cargo());
+    let output = toolchain
+        .apply(&mut command)
         .args(subcommand)
-        .args(["--message-format=json-render-diagnostics", "--target", TARGET, "--target-dir"])
+        // also for a host of the same kind the target is named, so that the flags do not reach build scripts
+        .args(["--message-format=json-render-diagnostics", "--target", &architecture.target()])
+        .arg("--target-dir")
         .arg(&folder)
         .env("RUSTFLAGS", format!("{flags} {STATIC}").trim_start())
         .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only") // dom0 holds the programs in memory

@@ -1,5 +1,7 @@
 //! The folder of everything that is fetched or built, and the lock on it.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,6 +19,8 @@ use crate::progress::Progress;
 pub(crate) struct Cache {
     root: PathBuf,
     _lock: File,
+    /// What was done already while the lock is held.
+    done: RefCell<BTreeSet<String>>,
 }
 
 impl Cache {
@@ -37,7 +41,7 @@ impl Cache {
             flock(&lock, FlockOperation::LockExclusive)
                 .with_context(|| format!("cannot lock {}", path.display()))?;
         }
-        let cache = Self { root, _lock: lock };
+        let cache = Self { root, _lock: lock, done: RefCell::default() };
         cache.discard_leftovers()?;
         Ok(cache)
     }
@@ -45,6 +49,11 @@ impl Cache {
     /// A path inside the cache.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.root.join(name)
+    }
+
+    /// Whether `work`, which need not be done twice, comes up for the first time.
+    pub(crate) fn is_first(&self, work: &str) -> bool {
+        self.done.borrow_mut().insert(work.to_owned())
     }
 
     /// A folder for unfinished work, removed when dropped. It lies on the cache's own file system, so that results can be renamed.

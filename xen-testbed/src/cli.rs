@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::cells::{CELLS, Cell, CellName, USUAL};
 use crate::machine::setup::Setup;
-use crate::release::XenVersion;
 
 /// Boots the real Xen hypervisor in QEMU and runs programs, tests and guests on it.
 ///
@@ -14,13 +15,40 @@ use crate::release::XenVersion;
 #[derive(Debug, Parser)]
 #[command(name = "xen-testbed", version)]
 pub(crate) struct Arguments {
-    /// The hypervisor's version
-    #[arg(long, global = true, value_enum, default_value = "4.17", env = "XEN_TESTBED_XEN")]
-    pub(crate) xen: XenVersion,
+    /// The hypervisor; 4.17 if none is named, but `test` then goes through all. `test` and `fetch` take a list: 4.14,4.20
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_delimiter = ',',
+        value_name = "CELL",
+        env = "XEN_TESTBED_XEN"
+    )]
+    pub(crate) xen: Vec<CellName>,
 
     /// What to do
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// The one cell for commands that use one.
+    pub(crate) fn cell(&self) -> Result<&'static Cell> {
+        match self.xen[..] {
+            [] => Ok(USUAL.cell()),
+            [name] => Ok(name.cell()),
+            _ => bail!("only `test` and `fetch` take more than one hypervisor"),
+        }
+    }
+
+    /// The cells for `test`.
+    pub(crate) fn cells(&self) -> Vec<&'static Cell> {
+        if self.xen.is_empty() {
+            CELLS.iter().collect()
+        } else {
+            self.xen.iter().map(|name| name.cell()).collect()
+        }
+    }
 }
 
 /// The things that can be done.
@@ -32,7 +60,8 @@ pub(crate) enum Command {
     Run(Run),
     /// A prompt in dom0 on this terminal; or, with input that is no terminal, run that as a script
     Shell(Boot),
-    /// Run this workspace's tests: `cargo test` here, and the test targets named hw_* in dom0
+    /// Run this workspace's tests: `cargo test` here, and on each hypervisor the test targets named hw_* in dom0 and those
+    /// named domu_* in a guest
     Test(Test),
     /// Run the program `demo` of the package `examples` in dom0
     Demo(Demo),
@@ -75,9 +104,9 @@ pub(crate) struct Boot {
 }
 
 impl Boot {
-    /// The machine that these options ask for.
-    pub(crate) fn setup(&self) -> Setup {
-        Setup { count: self.count }
+    /// The machine for `cell` that these options ask for.
+    pub(crate) fn setup(&self, cell: &Cell) -> Setup {
+        Setup { architecture: cell.architecture, count: self.count }
     }
 }
 
@@ -124,7 +153,7 @@ pub(crate) struct Demo {
     pub(crate) arguments: Vec<String>,
 }
 
-fn parse_variable(text: &str) -> Result<(String, String), String> {
+fn parse_variable(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
         _ => Err("NAME=VALUE is expected, NAME of letters, digits and _".into()),
@@ -158,6 +187,18 @@ mod tests {
             Arguments::parse_from(["xen-testbed", "runner", "/target/test-1", "--nocapture", "--xen"]);
         let Command::Runner(run) = parsed.command else { panic!("{parsed:?}") };
         assert_eq!(run.arguments, ["--nocapture", "--xen"]);
+    }
+
+    #[test]
+    fn hypervisors() {
+        let cells =
+            |arguments: &[&str]| Arguments::parse_from(["xen-testbed"].iter().chain(arguments)).cells().len();
+        assert_eq!(cells(&["test"]), CELLS.len());
+        assert_eq!(cells(&["test", "--xen", "4.14,4.20-arm64"]), 2);
+        let one = Arguments::parse_from(["xen-testbed", "--xen", "4.14", "run", "true"]);
+        assert_eq!(one.cell().expect("one").name, "4.14");
+        let two = Arguments::parse_from(["xen-testbed", "--xen", "4.14,4.17", "run", "true"]);
+        assert!(two.cell().is_err());
     }
 
     #[test]

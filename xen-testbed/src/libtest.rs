@@ -1,7 +1,7 @@
-//! Reads what Rust's test programs print, for their counts.
+//! Reads what Rust's test programs print: which tests went how.
 
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, AddAssign};
 
 /// How many tests went how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,9 +33,46 @@ impl Add for Counts {
     }
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
 impl Sum for Counts {
     fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
         iter.fold(Self::default(), Add::add)
+    }
+}
+
+/// What test programs told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Results {
+    /// The numbers.
+    pub(crate) counts: Counts,
+    /// What failed: tests by name, or a program or machine in words.
+    pub(crate) failures: Vec<String>,
+    /// Why tests were skipped, one reason for each of them.
+    pub(crate) reasons: Vec<String>,
+}
+
+impl Results {
+    /// Nothing ran, and that is a failure.
+    pub(crate) fn failure(what: String) -> Self {
+        let counts = Counts { failed: 1, ..Counts::default() };
+        Self { counts, failures: vec![what], reasons: Vec::new() }
+    }
+
+    /// Nothing ran, and that is all right.
+    pub(crate) fn skip(reason: String) -> Self {
+        let counts = Counts { skipped: 1, ..Counts::default() };
+        Self { counts, failures: Vec::new(), reasons: vec![reason] }
+    }
+
+    /// Adds a failure that no test has told of.
+    pub(crate) fn add_failure(&mut self, what: String) {
+        self.counts.failed += 1;
+        self.failures.push(what);
     }
 }
 
@@ -43,7 +80,7 @@ impl Sum for Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Listener {
     unfinished: Vec<u8>,
-    counts: Counts,
+    results: Results,
     programs: usize,
 }
 
@@ -59,17 +96,30 @@ impl Listener {
 
     fn line(&mut self, line: &str) {
         if let Some(counts) = summary(line) {
-            self.counts = self.counts + counts;
+            self.results.counts += counts;
             self.programs += 1;
-        } else if line.starts_with("skipped: ") {
-            self.counts.skipped += 1;
+        } else if let Some(reason) = line.strip_prefix("skipped: ") {
+            self.results.reasons.push(reason.to_owned());
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED"))
+        {
+            self.results.failures.push(name.to_owned());
         }
     }
 
-    /// The counts, if any program has told its own. A skipping test passes in libtest's eyes, so it is taken off there.
-    pub(crate) fn counts(&self) -> Option<Counts> {
-        let passed = self.counts.passed.saturating_sub(self.counts.skipped);
-        (self.programs > 0).then_some(Counts { passed, ..self.counts })
+    /// How many programs came to their end.
+    pub(crate) fn programs(&self) -> usize {
+        self.programs
+    }
+
+    /// What was told so far. A skipping test passes in libtest's eyes, so it is taken off there.
+    pub(crate) fn results(&self) -> Results {
+        let mut results = self.results.clone();
+        results.counts.skipped = results.reasons.len() as u64;
+        results.counts.passed = results.counts.passed.saturating_sub(results.counts.skipped);
+        // a program that died in the middle has told of failures that no summary counts
+        results.counts.failed = results.counts.failed.max(results.failures.len() as u64);
+        results
     }
 }
 
@@ -90,19 +140,22 @@ mod tests {
     #[test]
     fn several_programs() {
         let mut listener = Listener::default();
-        assert_eq!(listener.counts(), None);
         listener.hear(b"running 2 tests\ntest a ... ok\n\nsuccesses:\n\n---- a stdout ----\nskipped: no GPU\n\ntest resu");
         listener
             .hear(b"lt: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s\n");
-        listener.hear(b"test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n");
-        assert_eq!(listener.counts(), Some(Counts { passed: 2, failed: 3, skipped: 1 }));
+        listener.hear(b"test b::c ... FAILED\ntest result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\n");
+        let results = listener.results();
+        assert_eq!(results.counts, Counts { passed: 2, failed: 3, skipped: 1 });
+        assert_eq!((results.failures, results.reasons), (vec!["b::c".into()], vec!["no GPU".into()]));
+        assert_eq!(listener.programs(), 2);
     }
 
     #[test]
     fn half_a_result_is_none() {
         let mut listener = Listener::default();
-        listener.hear(b"test result: ok. 2 pas");
-        assert_eq!(listener.counts(), None);
+        listener.hear(b"test a ... FAILED\ntest result: ok. 2 pas");
+        assert_eq!(listener.programs(), 0);
+        assert_eq!(listener.results().counts.failed, 1, "what was told before still counts");
         assert_eq!(summary("test result: nonsense"), None);
     }
 }

@@ -3,6 +3,7 @@
 mod apt;
 mod builds;
 mod cache;
+mod cells;
 mod child;
 mod cli;
 mod commands;
@@ -12,7 +13,8 @@ mod machine;
 mod minipv;
 mod payload;
 mod progress;
-mod release;
+mod source;
+mod toolchain;
 
 use std::error::Error;
 use std::io;
@@ -27,7 +29,7 @@ use crate::progress::note;
 const FAILURE: u8 = 125;
 
 fn main() -> ExitCode {
-    match commands::perform(Arguments::parse()) {
+    match commands::perform(&Arguments::parse()) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             note(&format!("{error:#}"));

@@ -7,20 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use object::Object;
 
+use crate::cells::Architecture;
 use crate::image::cpio::Cpio;
 use crate::image::elf::Libraries;
-
-/// Where Debian and its relatives, and others, keep libraries.
-const LIBRARY_FOLDERS: [&str; 7] = [
-    "/lib/x86_64-linux-gnu",
-    "/usr/lib/x86_64-linux-gnu",
-    "/lib64",
-    "/usr/lib64",
-    "/lib",
-    "/usr/lib",
-    "/usr/local/lib",
-];
 
 const PRIVATE_LIBRARIES: &str = "t/.lib";
 
@@ -31,6 +22,7 @@ const CAPACITY: u64 = 4 << 30;
 #[derive(Debug)]
 pub(crate) struct Payload {
     cpio: Cpio<BufWriter<File>>,
+    architecture: Architecture,
     scripts: usize,
 }
 
@@ -41,12 +33,12 @@ pub(crate) struct Invocation {
 }
 
 impl Payload {
-    /// Starts the archive in the file `path`.
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    /// Starts the archive in the file `path`, for a machine of this architecture.
+    pub(crate) fn create(path: &Path, architecture: Architecture) -> Result<Self> {
         let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let mut cpio = Cpio::new(BufWriter::new(file));
         cpio.directory("t/.run")?;
-        Ok(Self { cpio, scripts: 0 })
+        Ok(Self { cpio, architecture, scripts: 0 })
     }
 
     /// What the user named: with a slash it is a program of this host and is copied, otherwise a command of dom0.
@@ -68,7 +60,16 @@ impl Payload {
         if !content.starts_with(b"\x7fELF") {
             return Ok(Invocation::new(&place, arguments)); // a script, presumably
         }
-        let mut libraries = Libraries::new(library_folders(path));
+        let machine = machine(&content).with_context(|| format!("cannot read {}", path.display()))?;
+        if machine != self.architecture {
+            bail!(
+                "{} is a program for {}, but the machine is {}",
+                path.display(),
+                machine.gnu(),
+                self.architecture.gnu()
+            );
+        }
+        let mut libraries = Libraries::new(library_folders(path, machine));
         let needs = libraries.add(path)?;
         let Some(interpreter) = needs.interpreter else { return Ok(Invocation::new(&place, arguments)) };
         for (name, library) in libraries.found() {
@@ -169,15 +170,29 @@ fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The usual folders, behind those next to the program: cargo puts libraries of a build there.
-fn library_folders(program: &Path) -> Vec<PathBuf> {
+/// The usual folders of Debian and others, behind those next to the program: cargo puts libraries of a build there.
+fn library_folders(program: &Path, architecture: Architecture) -> Vec<PathBuf> {
     let own = program.parent().map(|folder| [folder.to_owned(), folder.join("deps")]);
     let chosen = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let multiarch = architecture.multiarch();
+    let debian =
+        [format!("/lib/{multiarch}"), format!("/usr/lib/{multiarch}"), format!("/usr/{multiarch}/lib")];
+    let others = ["/lib64", "/usr/lib64", "/lib", "/usr/lib", "/usr/local/lib"];
     own.into_iter()
         .flatten()
         .chain(std::env::split_paths(&chosen))
-        .chain(LIBRARY_FOLDERS.map(PathBuf::from))
+        .chain(debian.map(PathBuf::from))
+        .chain(others.map(PathBuf::from))
         .collect()
+}
+
+/// What processor an ELF program is for.
+fn machine(program: &[u8]) -> Result<Architecture> {
+    match object::File::parse(program)?.architecture() {
+        object::Architecture::X86_64 => Ok(Architecture::Amd64),
+        object::Architecture::Aarch64 => Ok(Architecture::Arm64),
+        other => bail!("it is a program for {other:?}"),
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +221,8 @@ mod tests {
     #[test]
     fn a_dynamic_program_brings_its_loader() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut payload = Payload::create(&folder.path().join("payload")).expect("an archive");
+        let mut payload =
+            Payload::create(&folder.path().join("payload"), Architecture::Amd64).expect("an archive");
         let program = std::env::current_exe().expect("a running program has a file");
         let invocation =
             payload.program(&program, "t", &["x".into()]).expect("it runs here, so everything is there");

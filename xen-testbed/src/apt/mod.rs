@@ -1,5 +1,6 @@
 //! A private apt root per Debian suite: the machine's own packages are neither read nor changed.
 
+mod collection;
 pub(crate) mod sources;
 mod unpack;
 
@@ -11,12 +12,13 @@ use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
 
+pub(crate) use self::collection::{Collection, Order, packages_in};
 use self::sources::{Archives, KEYRING};
 pub(crate) use self::unpack::unpack;
 use crate::cache::Cache;
+use crate::cells::Architecture;
 use crate::child;
 use crate::progress::Progress;
-use crate::release::Architecture;
 
 /// A package as the archive offers it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,25 +40,43 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Sets the root up and fetches the suite's package lists.
+    /// Sets the root up and fetches the suite's package lists, unless this process has done so.
     pub(crate) fn update(cache: &Cache, suite: &'static str, architecture: Architecture) -> Result<Self> {
+        let list = Archives::find()?.list("deb", suite);
+        Self::set_up(cache, suite, architecture, architecture.debian(), list)
+    }
+
+    /// As [`Apt::update`], for source packages.
+    pub(crate) fn update_sources(cache: &Cache, suite: &'static str) -> Result<Self> {
+        let list = Archives::find()?.list("deb-src", suite);
+        Self::set_up(cache, suite, Architecture::Amd64, "source", list)
+    }
+
+    fn set_up(
+        cache: &Cache,
+        suite: &'static str,
+        architecture: Architecture,
+        kind: &str,
+        list: String,
+    ) -> Result<Self> {
         if !Path::new(KEYRING).exists() {
             bail!(
                 "{KEYRING} is missing, so signatures cannot be checked; apt-get install debian-archive-keyring"
             );
         }
-        let root = cache.path(format!("apt/{suite}-{}", architecture.debian()));
+        let root = cache.path(format!("apt/{suite}-{kind}"));
         for folder in ["lists/partial", "cache/archives/partial"] {
             let folder = root.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let list = Archives::find()?.list(suite);
         fs::write(root.join("sources.list"), list)
             .and_then(|()| fs::write(root.join("status"), ""))
             .with_context(|| format!("cannot write to {}", root.display()))?;
         let apt = Self { suite, architecture, root };
-        let progress = Progress::percentage(format!("fetching Debian {suite}'s package lists"));
-        apt.run(apt.command("apt-get").arg("update"), &progress)?;
+        if cache.is_first(&format!("lists of {suite} {kind}")) {
+            let progress = Progress::percentage(format!("fetching Debian {suite}'s package lists"));
+            apt.run(apt.command("apt-get").arg("update"), &progress)?;
+        }
         Ok(apt)
     }
 
@@ -89,6 +109,15 @@ impl Apt {
         ));
         let names = packages.iter().map(|package| &package.name);
         self.run(self.command("apt-get").current_dir(folder).arg("download").args(names), &progress)
+    }
+
+    /// Downloads the source package `name` into `folder`.
+    pub(crate) fn download_source(&self, name: &str, folder: &Path) -> Result<()> {
+        let progress =
+            Progress::percentage(format!("fetching the source of {name} of Debian {}", self.suite));
+        let mut command = self.command("apt-get");
+        command.current_dir(folder).args(["source", "--download-only", "--only-source", name]);
+        self.run(&mut command, &progress)
     }
 
     fn command(&self, program: &str) -> Command {

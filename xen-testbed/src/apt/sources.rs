@@ -65,12 +65,13 @@ impl Archives {
         }
     }
 
-    /// The sources list for one suite.
-    pub(crate) fn list(&self, suite: &str) -> String {
-        let mut list = format!("deb [signed-by={KEYRING}] {} {suite} main\n", self.main);
-        if let Some(security) = &self.security {
+    /// The sources list for one suite; `kind` is `deb` or `deb-src`.
+    pub(crate) fn list(&self, kind: &str, suite: &str) -> String {
+        let mut list = format!("{kind} [signed-by={KEYRING}] {} {suite} main\n", self.main);
+        // sid has no such archive, and mirrors of it often lack the sources; those of the main archive do as well
+        if let Some(security) = self.security.as_ref().filter(|_| kind == "deb" && suite != "sid") {
             // writing to a String cannot fail
-            let _ = writeln!(list, "deb [signed-by={KEYRING}] {security} {suite}-security main");
+            let _ = writeln!(list, "{kind} [signed-by={KEYRING}] {security} {suite}-security main");
         }
         list
     }
@@ -98,18 +99,27 @@ mod tests {
         );
         let archives = archives.expect("both are there");
         assert_eq!(
-            archives.list("trixie"),
+            archives.list("deb", "trixie"),
             "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian trixie main\n\
              deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.example/debian-security trixie-security main\n"
         );
     }
 
     #[test]
+    fn the_security_archive_is_not_for_all() {
+        let archives =
+            Archives { main: "http://m.example/d".into(), security: Some("http://s.example".into()) };
+        assert_eq!(archives.list("deb", "trixie").lines().count(), 2);
+        assert_eq!(archives.list("deb", "sid").lines().count(), 1);
+        assert_eq!(archives.list("deb-src", "trixie").lines().count(), 1);
+    }
+
+    #[test]
     fn works_before_the_first_update() {
         let archives =
             Archives::parse("$(ORIGIN)|bookworm|file:/srv/debian/\n").expect("the folder's name tells");
-        assert!(archives.list("bookworm").contains("file:/srv/debian bookworm main"));
-        assert_eq!(archives.list("bookworm").lines().count(), 1);
+        assert!(archives.list("deb", "bookworm").contains("file:/srv/debian bookworm main"));
+        assert_eq!(archives.list("deb", "bookworm").lines().count(), 1);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the findings are this command's output")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -10,10 +10,11 @@ use rustix::fs::statvfs;
 
 use crate::apt::sources::{Archives, KEYRING};
 use crate::cache;
+use crate::cells::{Architecture, CELLS};
 use crate::machine::emulator;
-use crate::release::RELEASES;
+use crate::toolchain;
 
-/// Bytes that one release needs while it is unpacked, with QEMU and a saved machine.
+/// Bytes that one cell needs while it is unpacked, with QEMU and a saved machine.
 const SPACE: u64 = 2 << 30;
 
 /// What was found about one thing.
@@ -36,21 +37,22 @@ pub(super) fn doctor() -> Result<u8> {
         ("dpkg-deb", tool("dpkg-deb", "apt-get install dpkg")),
         ("Debian's keys", keyring()),
         ("Debian's archive", archive()),
-        ("QEMU", qemu(&cache)),
+        ("QEMU", qemu(&cache, Architecture::Amd64)),
+        ("QEMU for Arm", qemu(&cache, Architecture::Arm64)),
         ("cargo", tool("cargo", "install Rust: the package rustup, then `rustup default stable`")),
         ("rustc", rustc()),
+        ("rustc for Arm", rustc_for_arm(&cache)),
         ("linker", tool("cc", "apt-get install gcc")),
         ("static C library", static_library()),
         ("space", space(&cache)),
     ];
-    checks.extend(RELEASES.iter().map(|release| {
-        let image = cache.join("image").join(release.cell());
-        let finding = if image.exists() {
-            Good(format!("{release} is ready"))
+    checks.extend(CELLS.iter().map(|cell| {
+        let finding = if cache.join("image").join(cell.name).exists() {
+            Good(format!("{cell} is ready"))
         } else {
-            Later(format!("{release} is fetched when used"))
+            Later(format!("{cell} is fetched when used"))
         };
-        (release.xen, finding)
+        (cell.name, finding)
     }));
     for (what, finding) in checks {
         match finding {
@@ -91,20 +93,33 @@ fn archive() -> Finding {
     }
 }
 
-fn qemu(cache: &Path) -> Finding {
-    match emulator::installed() {
+fn qemu(cache: &Path, architecture: Architecture) -> Finding {
+    match emulator::installed(architecture) {
         Some(path) => Good(format!("{} is used", path.display())),
-        None if cache.join("qemu").exists() => Good("the one in the cache is used".into()),
+        None if cache.join(emulator::place(architecture)).exists() => {
+            Good("the one in the cache is used".into())
+        }
         None => Later("it is unpacked into the cache when used; nothing is installed".into()),
     }
 }
 
 fn rustc() -> Finding {
-    const TARGET: &str = "x86_64-unknown-linux-gnu";
-    let libraries = first_line(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
-    match libraries.map(PathBuf::from) {
-        Some(folder) if folder.exists() => Good(format!("it has the target {TARGET}")),
-        _ => Missing(format!("it lacks the target {TARGET}"), format!("rustup target add {TARGET}")),
+    let target = Architecture::Amd64.target();
+    if toolchain::has_target(&target) {
+        Good(format!("it has the target {target}"))
+    } else {
+        Missing(format!("it lacks the target {target}"), format!("rustup target add {target}"))
+    }
+}
+
+fn rustc_for_arm(cache: &Path) -> Finding {
+    let target = Architecture::Arm64.target();
+    if toolchain::has_target(&target) {
+        Good(format!("it has the target {target}"))
+    } else if cache.join("rust").exists() {
+        Good("the one in the cache is used".into())
+    } else {
+        Later("one is unpacked into the cache when used; nothing is installed".into())
     }
 }
 

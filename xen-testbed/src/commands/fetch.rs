@@ -5,25 +5,33 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use crate::cache::Cache;
+use crate::cells::{CellName, USUAL};
 use crate::cli::Fetch;
 use crate::image::Image;
 use crate::machine::emulator::Emulator;
 use crate::progress::note;
-use crate::release::Release;
+use crate::toolchain::Toolchain;
+
+/// What can be thrown away, and comes again.
+const FETCHED: [&str; 9] = ["apt", "built", "compiler", "headers", "image", "linux", "qemu", "rust", "tools"];
 
 /// Brings the cache up to date.
-pub(super) fn fetch(release: &'static Release, options: &Fetch) -> Result<u8> {
+pub(super) fn fetch(cells: &[CellName], options: &Fetch) -> Result<u8> {
     let cache = Cache::open()?;
     if options.again {
-        for part in ["apt", "image", "parts", "qemu"] {
+        for part in FETCHED {
             let folder = cache.path(part);
             if folder.exists() {
                 fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
             }
         }
     }
-    let emulator = Emulator::prepare(&cache)?;
-    Image::update(&cache, release)?;
-    note(&format!("{release} is ready on {}", emulator.version));
+    for name in if cells.is_empty() { &[USUAL] } else { cells } {
+        let cell = name.cell();
+        let emulator = Emulator::prepare(&cache, cell.architecture)?;
+        Image::prepare(&cache, cell, true)?;
+        Toolchain::prepare(&cache, cell.architecture)?;
+        note(&format!("{cell} is ready on {}", emulator.version));
+    }
     Ok(0)
 }

@@ -3,7 +3,6 @@
 mod demo;
 mod doctor;
 mod fetch;
-mod report;
 mod run;
 mod shell;
 mod test;
@@ -15,31 +14,29 @@ use std::io::{self, Write, stderr, stdout};
 use anyhow::Result;
 
 use crate::cache::Cache;
+use crate::cells::Cell;
 use crate::cli::{Arguments, Boot, Command, is_name};
 use crate::image::Image;
 use crate::machine::emulator::Emulator;
 use crate::machine::{Stream, Workshop};
-use crate::release::Release;
 
 /// Does what the user asked for; the answer is our exit status.
-pub(crate) fn perform(arguments: Arguments) -> Result<u8> {
-    let release = arguments.xen.release();
-    match arguments.command {
-        Command::Fetch(options) => fetch::fetch(release, &options),
-        Command::Run(options) | Command::Runner(options) => run::run(release, &options),
-        Command::Shell(options) => shell::shell(release, &options),
-        Command::Test(options) => test::test(release, &options),
-        Command::Demo(options) => demo::demo(release, &options),
+pub(crate) fn perform(arguments: &Arguments) -> Result<u8> {
+    match &arguments.command {
+        Command::Fetch(options) => fetch::fetch(&arguments.xen, options),
+        Command::Run(options) | Command::Runner(options) => run::run(arguments.cell()?, options),
+        Command::Shell(options) => shell::shell(arguments.cell()?, options),
+        Command::Test(options) => test::test(&arguments.cells(), options),
+        Command::Demo(options) => demo::demo(arguments.cell()?, options),
         Command::Doctor => doctor::doctor(),
     }
 }
 
-impl Workshop {
-    /// Waits for the cache and makes sure that everything for `release` is in it.
-    fn open(release: &'static Release) -> Result<Self> {
-        let cache = Cache::open()?;
-        let emulator = Emulator::prepare(&cache)?;
-        let image = Image::prepare(&cache, release)?;
+impl<'a> Workshop<'a> {
+    /// Makes sure that everything for `cell` is in the cache.
+    fn open(cache: &'a Cache, cell: &'static Cell) -> Result<Self> {
+        let emulator = Emulator::prepare(cache, cell.architecture)?;
+        let image = Image::prepare(cache, cell, false)?;
         Ok(Self { cache, image, emulator })
     }
 }

@@ -6,32 +6,34 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{environment, pass_on};
+use crate::cache::Cache;
+use crate::cells::Cell;
 use crate::cli::Boot;
 use crate::machine::{Machine, Workshop};
 use crate::payload::Payload;
 use crate::progress::note;
-use crate::release::Release;
 
 /// The answer is the shell's exit status.
-pub(super) fn shell(release: &'static Release, options: &Boot) -> Result<u8> {
+pub(super) fn shell(cell: &'static Cell, options: &Boot) -> Result<u8> {
     let is_interactive = stdin().is_terminal();
     let commands = if is_interactive {
         String::new()
     } else {
         read_to_string(stdin()).context("cannot read the script")?
     };
-    let workshop = Workshop::open(release)?;
-    let folder = workshop.cache.scratch()?;
+    let cache = Cache::open()?;
+    let workshop = Workshop::open(&cache, cell)?;
+    let folder = cache.scratch()?;
     let archive = folder.path().join("payload");
-    let mut payload = Payload::create(&archive)?;
+    let mut payload = Payload::create(&archive, cell.architecture)?;
     let script = payload.user_script(&environment(options), &commands)?;
     for file in &options.file {
         payload.file(file)?;
     }
     payload.finish()?;
-    let mut machine = Machine::start(&workshop, options.setup(), &archive, options.fresh)?;
+    let mut machine = Machine::start(&workshop, options.setup(cell), &archive, options.fresh)?;
     if is_interactive {
-        note(&format!("dom0 of {release}; `exit` or Ctrl-D leaves"));
+        note(&format!("dom0 of {cell}; `exit` or Ctrl-D leaves"));
         machine.shell()
     } else {
         machine.run(script, Duration::from_secs(options.timeout), &mut pass_on)

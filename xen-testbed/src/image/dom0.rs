@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::Parts;
 use super::cpio::Cpio;
 use super::elf::Libraries;
-use super::parts::Parts;
 
 /// Our scripts, by their place in dom0.
-pub(super) const SCRIPTS: [(&str, &str); 6] = [
+pub(super) const SCRIPTS: [(&str, &str); 7] = [
     ("init", include_str!("../../dom0/init")),
     ("bin/agent", include_str!("../../dom0/agent")),
     ("bin/guest", include_str!("../../dom0/guest")),
     ("bin/guest-kit", include_str!("../../dom0/guest-kit")),
+    ("bin/guest-tests", include_str!("../../dom0/guest-tests")),
     ("bin/mp", MODPROBE),
     ("etc/xen/scripts/block", include_str!("../../dom0/block")),
 ];
@@ -50,8 +51,6 @@ const XENSTORE_TOOLS: [&str; 8] = ["chmod", "exists", "list", "ls", "read", "rm"
 
 /// Libraries that are opened by name at run time: by the C library when a thread is cancelled.
 const OPENED_LIBRARIES: [&str; 1] = ["libgcc_s.so.1"];
-
-const LIBRARY_FOLDER: &str = "lib/x86_64-linux-gnu";
 
 /// Writes the ramdisk to `path`.
 pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
@@ -90,7 +89,7 @@ pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
 
 /// busybox under all its names that are not taken yet.
 pub(super) fn write_busybox(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
-    let path = first_existing(&parts.path("root"), &["bin/busybox", "usr/bin/busybox"])?;
+    let path = first_existing(parts, &["bin/busybox", "usr/bin/busybox"])?;
     let mut program = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     for name in HIDDEN_APPLETS {
         hide_applet(&mut program, name);
@@ -125,8 +124,8 @@ fn applets(program: &[u8]) -> Option<Vec<&str>> {
 
 /// All modules of the parts, where `modprobe` looks for them, also when the kernel itself calls it.
 pub(super) fn write_modules(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
-    let folder = PathBuf::from("lib/modules").join(parts.kernel_version()?);
-    for (name, path) in files_of(&parts.path("modules"))? {
+    let folder = PathBuf::from("lib/modules").join(parts.linux.version()?);
+    for (name, path) in files_of(&parts.linux.path("modules"))? {
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         cpio.file(folder.join(name), &content)?;
     }
@@ -134,22 +133,21 @@ pub(super) fn write_modules(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> 
 }
 
 fn write_tools(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
-    let root = parts.path("root");
-    let version = format!("usr/lib/xen-{}", parts.release.xen);
-    let mut libraries = Libraries::new(
-        [
-            "lib/x86_64-linux-gnu",
-            "usr/lib/x86_64-linux-gnu",
-            &format!("{version}/lib/x86_64-linux-gnu"),
-            &format!("{version}/lib"),
-        ]
-        .map(|folder| root.join(folder))
-        .into(),
-    );
+    let version = format!("usr/lib/xen-{}", parts.cell.xen);
+    let multiarch = parts.cell.architecture.multiarch();
+    let library_folder = format!("lib/{multiarch}");
+    let usr_library_folder = format!("usr/lib/{multiarch}");
+    let folders = [
+        library_folder.clone(),
+        usr_library_folder.clone(),
+        format!("{version}/lib/{multiarch}"),
+        format!("{version}/lib"),
+    ];
+    let mut libraries = Libraries::new(folders.map(|folder| parts.tools.root(folder)).into());
     for name in XEN_TOOLS {
         // the tools find each other in this folder; not every version has all of them
         let place = format!("{version}/bin/{name}");
-        let path = root.join(&place);
+        let path = parts.tools.root(&place);
         if path.exists() {
             libraries.add(&path)?;
             cpio.copy_program(&place, &path)?;
@@ -158,7 +156,7 @@ fn write_tools(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
     }
     for name in OTHER_TOOLS {
         let places = ["bin/", "sbin/", "usr/bin/", "usr/sbin/"].map(|folder| format!("{folder}{name}"));
-        let path = first_existing(&root, &places.each_ref().map(String::as_str))?;
+        let path = first_existing(parts, &places.each_ref().map(String::as_str))?;
         libraries.add(&path)?;
         cpio.copy_program(format!("bin/{name}"), &path)?;
     }
@@ -170,22 +168,20 @@ fn write_tools(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
         libraries.add_library(name)?;
     }
     for (name, path) in libraries.found() {
-        cpio.copy_program(Path::new(LIBRARY_FOLDER).join(name), path)?;
+        cpio.copy_program(Path::new(&library_folder).join(name), path)?;
     }
-    let loader = "ld-linux-x86-64.so.2";
-    let loaders = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib64", "usr/lib64"]
-        .map(|folder| format!("{folder}/{loader}"));
-    cpio.copy_program(
-        format!("lib64/{loader}"),
-        &first_existing(&root, &loaders.each_ref().map(String::as_str))?,
-    )
+    let loader = Path::new(parts.cell.architecture.loader());
+    let name = loader.file_name().unwrap_or_default().to_string_lossy();
+    let loaders = [library_folder.as_str(), &usr_library_folder, "lib64", "usr/lib64", "lib", "usr/lib"]
+        .map(|folder| format!("{folder}/{name}"));
+    cpio.copy_program(loader, &first_existing(parts, &loaders.each_ref().map(String::as_str))?)
 }
 
 fn write_configuration(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
     cpio.file("etc/mke2fs.conf", MKE2FS_CONFIGURATION.as_bytes())?;
     cpio.file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\n")?;
     cpio.file("etc/group", b"root:x:0:\n")?;
-    for (name, path) in files_of(&parts.path("root/etc/xen"))? {
+    for (name, path) in files_of(&parts.tools.root("etc/xen"))? {
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         cpio.file(Path::new("etc/xen").join(name), &content)?;
     }
@@ -219,8 +215,9 @@ fn files_of(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-fn first_existing(root: &Path, places: &[&str]) -> Result<PathBuf> {
-    let found = places.iter().map(|place| root.join(place)).find(|path| path.exists());
+/// The first of `places` where Debian's packages have something.
+fn first_existing(parts: &Parts, places: &[&str]) -> Result<PathBuf> {
+    let found = places.iter().map(|place| parts.tools.root(place)).find(|path| path.exists());
     found.with_context(|| format!("the packages have none of {}", places.join(", ")))
 }
 

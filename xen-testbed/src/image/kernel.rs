@@ -1,6 +1,8 @@
 //! Takes kernels and modules out of their compressed forms. Uncompressed ones boot seconds faster under emulation.
 
+use std::fs;
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use flate2::read::GzDecoder;
@@ -47,6 +49,13 @@ pub(crate) fn vmlinux(vmlinuz: &[u8]) -> Result<Vec<u8>> {
         bail!("the kernel is compressed by a method other than xz, zstd and gzip");
     }
     Ok(kernel)
+}
+
+/// Writes what `unpack` makes of the file `from` to the file `to`.
+pub(crate) fn copy(from: &Path, to: &Path, unpack: impl Fn(&[u8]) -> Result<Vec<u8>>) -> Result<()> {
+    let data = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let data = unpack(&data).with_context(|| format!("cannot unpack {}", from.display()))?;
+    fs::write(to, data).with_context(|| format!("cannot write {}", to.display()))
 }
 
 fn word(data: &[u8], offset: usize) -> Result<usize> {

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::Parts;
 use super::cpio::Cpio;
 use super::dom0::{MODPROBE, write_busybox, write_modules};
-use super::parts::Parts;
+use crate::cells::Architecture;
 use crate::minipv;
 use crate::progress::note;
 
@@ -22,13 +23,15 @@ pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
     write_ramdisk(parts, &ramdisk)?;
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut kit = Cpio::new(BufWriter::new(file));
-    kit.copy_program("guests/vmlinux", &parts.path("vmlinux"))?;
+    kit.copy_program("guests/vmlinux", &parts.linux.path("vmlinux"))?;
     kit.copy_program("guests/initrd.cpio", &ramdisk)?;
-    let tiny = scratch.path().join("minipv");
-    match minipv::build(&tiny) {
-        Ok(()) => kit.copy_program("guests/minipv", &tiny)?,
-        // a project's own compiler may be too old for it, and most projects do without this guest
-        Err(error) => note(&format!("`guest mini` will not work: {error:#}")),
+    if parts.cell.architecture == Architecture::Amd64 {
+        let tiny = scratch.path().join("minipv");
+        match minipv::build(&tiny) {
+            Ok(()) => kit.copy_program("guests/minipv", &tiny)?,
+            // a project's own compiler may be too old for it, and most projects do without this guest
+            Err(error) => note(&format!("`guest mini` will not work: {error:#}")),
+        }
     }
     kit.finish()?;
     Ok(())

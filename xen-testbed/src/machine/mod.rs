@@ -37,9 +37,9 @@ const LOAD_LIMIT: Duration = Duration::from_secs(120);
 
 /// Everything that machines are made of.
 #[derive(Debug)]
-pub(crate) struct Workshop {
+pub(crate) struct Workshop<'a> {
     /// The files, and the lock that only one test bed at a time holds.
-    pub(crate) cache: Cache,
+    pub(crate) cache: &'a Cache,
     /// What is booted.
     pub(crate) image: Image,
     /// On what.
@@ -68,9 +68,9 @@ impl Drop for Process {
 
 impl Machine {
     /// Brings dom0 up with the archive `payload` unpacked in it. A machine saved earlier is resumed, unless a `fresh` boot is asked for.
-    pub(crate) fn start(workshop: &Workshop, setup: Setup, payload: &Path, fresh: bool) -> Result<Self> {
+    pub(crate) fn start(workshop: &Workshop<'_>, setup: Setup, payload: &Path, fresh: bool) -> Result<Self> {
         let state = SavedState::place(workshop, setup);
-        let progress = Progress::phase(format!("starting {}", workshop.image.release()));
+        let progress = Progress::phase(format!("starting {}", workshop.image.cell()));
         let resumed =
             if fresh || !state.exists() { None } else { Self::resume(workshop, setup, payload, &state)? };
         let mut machine = if let Some(machine) = resumed {
@@ -104,7 +104,12 @@ impl Machine {
     }
 
     /// Continues the saved machine. One that cannot be continued is thrown away, for the next boot to replace it.
-    fn resume(workshop: &Workshop, setup: Setup, payload: &Path, state: &SavedState) -> Result<Option<Self>> {
+    fn resume(
+        workshop: &Workshop<'_>,
+        setup: Setup,
+        payload: &Path,
+        state: &SavedState,
+    ) -> Result<Option<Self>> {
         let resumed =
             Self::launch(workshop, setup, payload, Some(state)).and_then(|(mut machine, mut monitor)| {
                 monitor.resume(STATE_LIMIT).or_else(|error| machine.explain(error))?;
@@ -121,7 +126,7 @@ impl Machine {
     }
 
     fn launch(
-        workshop: &Workshop,
+        workshop: &Workshop<'_>,
         setup: Setup,
         payload: &Path,
         state: Option<&SavedState>,
@@ -157,7 +162,7 @@ impl Machine {
         let process = emulator::detach(&mut command, file).spawn().context("cannot start QEMU")?;
         drop(command); // closes our copies of QEMU's ends, so that its death is seen
 
-        let console_log = workshop.cache.path(format!("log/{}.log", workshop.image.release().cell()));
+        let console_log = workshop.cache.path(format!("log/{}.log", workshop.image.cell().name));
         let session = Session::new(
             session::Sockets { control, output, error, terminal, console },
             Console::new(&console_log)?,
@@ -201,7 +206,7 @@ struct SavedState {
 
 impl SavedState {
     /// The name holds everything else that a saved machine depends on; the image's folder goes when the image changes.
-    fn place(workshop: &Workshop, setup: Setup) -> Self {
+    fn place(workshop: &Workshop<'_>, setup: Setup) -> Self {
         let no_lines = Lines { monitor: 0, console: 0, control: 0, output: 0, error: 0, terminal: 0 };
         let identity = fingerprint((&workshop.emulator.version, setup.arguments(&no_lines)));
         Self { path: workshop.image.folder().join(format!("saved-{identity}")) }

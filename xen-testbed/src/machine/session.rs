@@ -151,7 +151,12 @@ impl Session {
             bail!(self.last_words());
         }
         if control == Line::Ended {
-            bail!("the machine has ended before its work was done; {}", self.last_words());
+            let words = self.last_words();
+            bail!(if self.died.is_some() {
+                words
+            } else {
+                format!("the machine has ended before its work was done; {words}")
+            });
         }
         let Some(end) = self.answer.iter().position(|&byte| byte == b'\n') else { return Ok(None) };
         let line: Vec<u8> = self.answer.drain(..=end).collect();

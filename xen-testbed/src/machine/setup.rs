@@ -3,15 +3,27 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-/// The choices a user has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+use crate::cells::Architecture;
+
+/// The choices there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
+    /// The processor.
+    pub(crate) architecture: Architecture,
     /// Counts instructions: one nanosecond of its time is one instruction.
     pub(crate) count: bool,
 }
 
-/// All that QEMU can emulate except what goes wrong under its version 7.2: with SMAP dom0 crashes, with RDTSCP PVH guests do.
-const PROCESSOR: &str = "max,-smap,-rdtscp";
+/// x86-64: all that QEMU can emulate except what goes wrong under its version 7.2: with SMAP dom0 crashes, with RDTSCP PVH
+/// guests do.
+const X86_PROCESSOR: &str = "max,-smap,-rdtscp";
+
+/// Arm: one that has pages of 16 KiB; with pointer authentication, which later ones have, emulation is slow.
+const ARM_PROCESSOR: &str = "cortex-a76";
+
+/// Arm: where kernel and ramdisk lie in memory, which begins at 1 GiB.
+const ARM_KERNEL_ADDRESS: u64 = 0x5000_0000;
+const ARM_RAMDISK_ADDRESS: u64 = 0x5800_0000;
 
 /// MiB of the whole machine: enough for dom0 and some guests of 256 MiB. The host provides what is touched, some 500 MiB.
 const MEMORY: u32 = 2048;
@@ -58,23 +70,18 @@ impl Setup {
 
     /// QEMU's arguments, apart from where the machine's state comes from.
     pub(crate) fn arguments(self, lines: &Lines) -> Vec<String> {
-        let mut arguments: Vec<String> = vec![
-            "-nodefaults".into(),
-            "-no-reboot".into(),
-            "-machine".into(),
-            "pc".into(),
-            "-cpu".into(),
-            PROCESSOR.into(),
-            "-m".into(),
-            MEMORY.to_string(),
-            "-smp".into(),
-            "1".into(), // more make the clock of dom0 slow, and the boot
-            "-nic".into(),
-            "none".into(),
-            "-display".into(),
-            "none".into(),
-        ];
+        let (machine, processor) = match self.architecture {
+            Architecture::Amd64 => ("pc", X86_PROCESSOR),
+            Architecture::Arm64 => ("virt,virtualization=on,gic-version=3", ARM_PROCESSOR),
+        };
+        let mut arguments: Vec<String> = vec!["-nodefaults".into(), "-no-reboot".into()];
         let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+        add("-machine", machine.into());
+        add("-cpu", processor.into());
+        add("-m", MEMORY.to_string());
+        add("-smp", "1".into()); // more make the clock of dom0 slow, and the boot
+        add("-nic", "none".into());
+        add("-display", "none".into());
         for (name, descriptor) in [
             ("monitor", lines.monitor),
             ("console", lines.console),
@@ -105,8 +112,17 @@ impl Setup {
             add("-accel", "tcg,tb-size=512".into());
         }
         add("-kernel", names::XEN.into());
-        add("-append", xen_command_line());
-        add("-initrd", format!("{} {},{}", names::KERNEL, self.linux_command_line(), names::RAMDISK));
+        add("-append", self.xen_command_line());
+        let linux = self.linux_command_line().replace(',', ",,"); // a comma would end the option
+        match self.architecture {
+            Architecture::Amd64 => add("-initrd", format!("{} {linux},{}", names::KERNEL, names::RAMDISK)),
+            Architecture::Arm64 => {
+                let kernel = format!("addr={ARM_KERNEL_ADDRESS:#x},kernel={}", names::KERNEL);
+                add("-device", format!("guest-loader,{kernel},bootargs={linux}"));
+                let ramdisk = format!("addr={ARM_RAMDISK_ADDRESS:#x},initrd={}", names::RAMDISK);
+                add("-device", format!("guest-loader,{ramdisk}"));
+            }
+        }
         arguments
     }
 
@@ -116,15 +132,15 @@ impl Setup {
         format!(
             "console=hvc0 quiet loglevel=4 mitigations=off panic=-1 rdinit=/init cryptomgr.notests rodata=off{same_each_time}"
         )
-        .replace(',', ",,") // a comma would end the module's entry
     }
-}
 
-/// Free memory is not scrubbed at boot: that would make the host provide all of it. Floating-point registers are switched at
-/// once, not when they are used next: under emulation, a domain would find another's.
-fn xen_command_line() -> String {
-    format!(
-        "console=com1 com1=115200,8n1 dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 bootscrub=0 \
-         spec-ctrl=eager-fpu"
-    )
+    /// Free memory is not scrubbed at boot: that would make the host provide all of it. On x86, floating-point registers are
+    /// switched at once, not when they are used next: under emulation, a domain would find another's.
+    fn xen_command_line(self) -> String {
+        let memory = format!("dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 bootscrub=0");
+        match self.architecture {
+            Architecture::Amd64 => format!("console=com1 com1=115200,8n1 {memory} spec-ctrl=eager-fpu"),
+            Architecture::Arm64 => format!("console=dtuart dtuart=/pl011@9000000 {memory}"),
+        }
+    }
 }

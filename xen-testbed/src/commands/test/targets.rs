@@ -1,0 +1,66 @@
+//! Which test targets a workspace has, by the conventions for their names.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::cache::cargo;
+
+/// Test targets whose name begins so are for dom0,
+pub(super) const FOR_DOM0: &str = "hw_";
+/// for the inside of a guest,
+pub(super) const FOR_GUESTS: &str = "domu_";
+/// for this machine, with C headers and compilers.
+pub(super) const FOR_HEADERS: &str = "abi_";
+
+/// The names of a workspace's test targets.
+#[derive(Debug)]
+pub(super) struct Targets(Vec<String>);
+
+impl Targets {
+    /// Asks cargo.
+    pub(super) fn find() -> Result<Self> {
+        let output = Command::new(cargo())
+            .args(["metadata", "--no-deps", "--format-version", "1"])
+            .output()
+            .context("cannot start cargo")?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        }
+        parse(&output.stdout).context("cannot read cargo's metadata")
+    }
+
+    /// Whether there is one with this beginning.
+    pub(super) fn any(&self, start: &str) -> bool {
+        self.0.iter().any(|name| name.starts_with(start))
+    }
+
+    /// What makes cargo build the test programs for Xen, and only these; nothing if there are none.
+    pub(super) fn selection(&self) -> Vec<String> {
+        let starts = [FOR_DOM0, FOR_GUESTS].into_iter().filter(|start| self.any(start));
+        starts.flat_map(|start| ["--test".to_owned(), format!("{start}*")]).collect()
+    }
+}
+
+fn parse(metadata: &[u8]) -> Result<Targets> {
+    let metadata: Value = serde_json::from_slice(metadata)?;
+    let packages = metadata["packages"].as_array().context("it has no packages")?;
+    let targets = packages.iter().flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    Ok(Targets(tests.filter_map(|target| Some(target["name"].as_str()?.to_owned())).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_test_targets_count() {
+        let metadata = br#"{"packages":[{"targets":[
+            {"kind":["lib"],"name":"domu_things"},{"kind":["test"],"name":"hw_map"},{"kind":["test"],"name":"parsing"}]}]}"#;
+        let targets = parse(metadata).expect("metadata");
+        assert_eq!(targets.selection(), ["--test", "hw_*"]);
+        assert!(!targets.any(FOR_GUESTS) && !targets.any(FOR_HEADERS));
+    }
+}
