@@ -1,5 +1,6 @@
 //! Identifiers that must not be mixed up.
 
+use crate::xen_public::{constants, layout};
 use core::fmt;
 use core::num::ParseIntError;
 use core::str::FromStr;
@@ -14,6 +15,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[repr(transparent)]
 #[doc(alias = "domid_t")]
 pub struct DomId(u16);
+layout!(DomId = "domid_t", 2);
 
 impl DomId {
     /// The initial domain.
@@ -35,6 +37,7 @@ impl DomId {
     pub const IDLE: Self = Self(0x7fff);
 
     /// The first number that is no ordinary domain.
+    #[doc(alias = "DOMID_FIRST_RESERVED")]
     const FIRST_RESERVED: u16 = 0x7ff0;
 
     /// The ordinary domain with this number, or `None` from 0x7ff0 on.
@@ -161,75 +164,72 @@ number! {
     #[doc(alias = "evtchn_port_t")]
     Port(u32), "{}"
 }
+layout!(Port = "evtchn_port_t", 4);
+
 number! {
     /// A grant reference (`grant_ref_t`): an index into the granting domain's grant table.
     #[doc(alias = "grant_ref_t")]
     GrantRef(u32), "{}"
 }
+layout!(GrantRef = "grant_ref_t", 4);
+
 number! {
     /// A guest frame number: a frame in the guest's own numbering.
     #[doc(alias = "xen_pfn_t")]
     #[doc(alias = "gfn_t")]
     Gfn(u64), "{:#x}"
 }
+layout!(Gfn = "xen_pfn_t", 8);
+
 number! {
     /// A machine frame number: a frame in the host's numbering. PV guests know their memory by these.
     #[doc(alias = "mfn_t")]
     Mfn(u64), "{:#x}"
 }
+layout!(Mfn = "xen_pfn_t", 8);
+
 number! {
     /// A virtual CPU's number within its domain.
     VcpuId(u32), "{}"
 }
+layout!(VcpuId = "struct evtchn_bind_virq.vcpu", 4);
+
 number! {
     /// A virtual interrupt that Xen itself raises (`VIRQ_*`).
     Virq(u32), "{}"
 }
+layout!(Virq = "struct evtchn_bind_virq.virq", 4);
 
-impl Virq {
+constants! { impl Virq:
     /// Timer of one vCPU.
-    #[doc(alias = "VIRQ_TIMER")]
-    pub const TIMER: Self = Self(0);
+    TIMER = "VIRQ_TIMER" = 0;
     /// A debug key asks the guest to dump its state; per vCPU.
-    #[doc(alias = "VIRQ_DEBUG")]
-    pub const DEBUG: Self = Self(1);
+    DEBUG = "VIRQ_DEBUG" = 1;
     /// Console input for dom0.
-    #[doc(alias = "VIRQ_CONSOLE")]
-    pub const CONSOLE: Self = Self(2);
+    CONSOLE = "VIRQ_CONSOLE" = 2;
     /// A domain died or changed state; what a toolstack waits for.
-    #[doc(alias = "VIRQ_DOM_EXC")]
-    pub const DOM_EXC: Self = Self(3);
+    DOM_EXC = "VIRQ_DOM_EXC" = 3;
     /// Trace buffers have data.
-    #[doc(alias = "VIRQ_TBUF")]
-    pub const TBUF: Self = Self(4);
+    TBUF = "VIRQ_TBUF" = 4;
     /// A domain that is being debugged paused.
-    #[doc(alias = "VIRQ_DEBUGGER")]
-    pub const DEBUGGER: Self = Self(6);
+    DEBUGGER = "VIRQ_DEBUGGER" = 6;
     /// Profiling samples; per vCPU.
-    #[doc(alias = "VIRQ_XENOPROF")]
-    pub const XENOPROF: Self = Self(7);
+    XENOPROF = "VIRQ_XENOPROF" = 7;
     /// Xen's console ring has text.
-    #[doc(alias = "VIRQ_CON_RING")]
-    pub const CON_RING: Self = Self(8);
+    CON_RING = "VIRQ_CON_RING" = 8;
     /// A PCI device changed its power state.
-    #[doc(alias = "VIRQ_PCPU_STATE")]
-    pub const PCPU_STATE: Self = Self(9);
+    PCPU_STATE = "VIRQ_PCPU_STATE" = 9;
     /// A memory event.
-    #[doc(alias = "VIRQ_MEM_EVENT")]
-    pub const MEM_EVENT: Self = Self(10);
+    MEM_EVENT = "VIRQ_MEM_EVENT" = 10;
     /// Argo messages.
-    #[doc(alias = "VIRQ_ARGO")]
-    pub const ARGO: Self = Self(11);
+    ARGO = "VIRQ_ARGO" = 11;
     /// The host runs low on memory.
-    #[doc(alias = "VIRQ_ENOMEM")]
-    pub const ENOMEM: Self = Self(12);
+    ENOMEM = "VIRQ_ENOMEM" = 12;
     /// Performance counters overflowed; per vCPU.
-    #[doc(alias = "VIRQ_XENPMU")]
-    pub const XENPMU: Self = Self(13);
+    XENPMU = "VIRQ_XENPMU" = 13;
     /// The first of eight whose meaning the architecture gives (on x86, 16 is machine check).
-    #[doc(alias = "VIRQ_ARCH_0")]
     #[doc(alias = "VIRQ_MCA")]
-    pub const ARCH_0: Self = Self(16);
+    ARCH_0 = "VIRQ_ARCH_0" = 16;
 }
 
 #[cfg(test)]

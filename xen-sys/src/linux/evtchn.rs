@@ -25,8 +25,8 @@ pub struct BindVirq {
     /// The virtual interrupt; it arrives for the vCPU that runs Linux CPU 0.
     pub virq: Virq,
 }
-layout!(BindVirq, 4, virq @ 0);
-record!(BindVirq, Evtchn, "IOCTL_EVTCHN_BIND_VIRQ", opcode(b'E', 0, size_of::<BindVirq>()), 0x0004_4500);
+layout!(BindVirq = "struct ioctl_evtchn_bind_virq", 4, virq @ 0);
+record!(BindVirq, Evtchn, "IOCTL_EVTCHN_BIND_VIRQ" = 0x0004_4500, opcode(b'E', 0, size_of::<BindVirq>()));
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for BindVirq {}
 
@@ -39,13 +39,12 @@ pub struct BindInterdomain {
     /// The far end's port.
     pub remote_port: Port,
 }
-layout!(BindInterdomain, 8, remote_domain @ 0, remote_port @ 4);
+layout!(BindInterdomain = "struct ioctl_evtchn_bind_interdomain", 8, remote_domain @ 0, remote_port @ 4);
 record!(
     BindInterdomain,
     Evtchn,
-    "IOCTL_EVTCHN_BIND_INTERDOMAIN",
-    opcode(b'E', 1, size_of::<BindInterdomain>()),
-    0x0008_4501
+    "IOCTL_EVTCHN_BIND_INTERDOMAIN" = 0x0008_4501,
+    opcode(b'E', 1, size_of::<BindInterdomain>())
 );
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for BindInterdomain {}
@@ -57,13 +56,12 @@ pub struct BindUnboundPort {
     /// The domain that may bind to the port. The driver cuts it to 16 bits: make it from a [`DomId`].
     pub remote_domain: u32,
 }
-layout!(BindUnboundPort, 4, remote_domain @ 0);
+layout!(BindUnboundPort = "struct ioctl_evtchn_bind_unbound_port", 4, remote_domain @ 0);
 record!(
     BindUnboundPort,
     Evtchn,
-    "IOCTL_EVTCHN_BIND_UNBOUND_PORT",
-    opcode(b'E', 2, size_of::<BindUnboundPort>()),
-    0x0004_4502
+    "IOCTL_EVTCHN_BIND_UNBOUND_PORT" = 0x0004_4502,
+    opcode(b'E', 2, size_of::<BindUnboundPort>())
 );
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for BindUnboundPort {}
@@ -75,8 +73,8 @@ pub struct Unbind {
     /// The local port.
     pub port: Port,
 }
-layout!(Unbind, 4, port @ 0);
-record!(Unbind, Evtchn, "IOCTL_EVTCHN_UNBIND", opcode(b'E', 3, size_of::<Unbind>()), 0x0004_4503);
+layout!(Unbind = "struct ioctl_evtchn_unbind", 4, port @ 0);
+record!(Unbind, Evtchn, "IOCTL_EVTCHN_UNBIND" = 0x0004_4503, opcode(b'E', 3, size_of::<Unbind>()));
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for Unbind {}
 
@@ -87,8 +85,8 @@ pub struct Notify {
     /// The local port whose far end is to get an event.
     pub port: Port,
 }
-layout!(Notify, 4, port @ 0);
-record!(Notify, Evtchn, "IOCTL_EVTCHN_NOTIFY", opcode(b'E', 4, size_of::<Notify>()), 0x0004_4504);
+layout!(Notify = "struct ioctl_evtchn_notify", 4, port @ 0);
+record!(Notify, Evtchn, "IOCTL_EVTCHN_NOTIFY" = 0x0004_4504, opcode(b'E', 4, size_of::<Notify>()));
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for Notify {}
 
@@ -96,8 +94,7 @@ unsafe impl Request for Notify {}
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Reset;
-layout!(Reset, 0);
-record!(Reset, Evtchn, "IOCTL_EVTCHN_RESET", opcode(b'E', 5, 0), 0x0000_4505);
+record!(Reset, Evtchn, "IOCTL_EVTCHN_RESET" = 0x0000_4505, opcode(b'E', 5, 0));
 // SAFETY: the driver ignores the operand.
 unsafe impl Request for Reset {}
 
@@ -108,13 +105,12 @@ pub struct RestrictDomid {
     /// The only domain that the file may bind to from now on.
     pub domid: u16,
 }
-layout!(RestrictDomid, 2, domid @ 0);
+layout!(RestrictDomid = "struct ioctl_evtchn_restrict_domid", 2, domid @ 0);
 record!(
     RestrictDomid,
     Evtchn,
-    "IOCTL_EVTCHN_RESTRICT_DOMID",
-    opcode(b'E', 6, size_of::<RestrictDomid>()),
-    0x0002_4506
+    "IOCTL_EVTCHN_RESTRICT_DOMID" = 0x0002_4506,
+    opcode(b'E', 6, size_of::<RestrictDomid>())
 );
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for RestrictDomid {}
@@ -126,13 +122,12 @@ pub struct BindStatic {
     /// A port that was set up when the domain was built. The kernel never closes it.
     pub port: Port,
 }
-layout!(BindStatic, 4, port @ 0);
+layout!(BindStatic = "struct ioctl_evtchn_bind", 4, port @ 0);
 record!(
     BindStatic,
     Evtchn,
-    "IOCTL_EVTCHN_BIND_STATIC",
-    opcode(b'E', 7, size_of::<BindStatic>()),
-    0x0004_4507
+    "IOCTL_EVTCHN_BIND_STATIC" = 0x0004_4507,
+    opcode(b'E', 7, size_of::<BindStatic>())
 );
 // SAFETY: the driver reads the record and writes nothing.
 unsafe impl Request for BindStatic {}

@@ -3,10 +3,9 @@
 
 use super::device::Driver;
 use super::gntdev::{UnmapNotify, words};
-use super::request::{Record, Request, opcode, record};
+use super::request::{Request, opcode, record};
 use crate::xen_public::layout;
 use crate::{DomId, GrantRef};
-use rustix::ioctl::Opcode;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The driver behind `/dev/xen/gntalloc`.
@@ -27,9 +26,13 @@ struct AllocGrefHeader {
     count: u32,
     index: u64,
 }
-layout!(AllocGrefHeader, 16, domid @ 0, flags @ 2, count @ 4, index @ 8);
+layout!(
+    AllocGrefHeader = "struct ioctl_gntalloc_alloc_gref" before "gref_ids", 16, domid @ 0, flags @ 2, count @ 4,
+    index @ 8,
+);
 
 /// `GNTALLOC_FLAG_WRITABLE`: the other domain may write.
+#[doc(alias = "GNTALLOC_FLAG_WRITABLE")]
 const WRITABLE: u16 = 1;
 
 /// `struct ioctl_gntalloc_alloc_gref`: asks for fresh zeroed pages, granted to a domain.
@@ -77,17 +80,8 @@ impl AllocGref<'_> {
     }
 }
 
-impl Record for AllocGref<'_> {
-    type Driver = Gntalloc;
-    /// The size in the number is that of a request for one page, however many there are.
-    const OPCODE: Opcode = opcode(b'G', 5, 24);
-    const NAME: &'static str = "IOCTL_GNTALLOC_ALLOC_GREF";
-
-    fn operand(&mut self) -> &mut [u8] {
-        self.words.as_mut_bytes()
-    }
-}
-const _: () = assert!(AllocGref::OPCODE == 0x0018_4705);
+// The size in the number is that of a request for one page, however many there are.
+record!(AllocGref<'_>, Gntalloc, "IOCTL_GNTALLOC_ALLOC_GREF" = 0x0018_4705, opcode(b'G', 5, 24), words);
 // SAFETY: the driver writes the index and `count` references behind the header; `with` made room for these, and the
 // count cannot be changed afterwards.
 unsafe impl Request for AllocGref<'_> {}
@@ -103,13 +97,12 @@ pub struct DeallocGref {
     /// Zero.
     pub padding: u32,
 }
-layout!(DeallocGref, 16, index @ 0, count @ 8);
+layout!(DeallocGref = "struct ioctl_gntalloc_dealloc_gref", 16, index @ 0, count @ 8);
 record!(
     DeallocGref,
     Gntalloc,
-    "IOCTL_GNTALLOC_DEALLOC_GREF",
-    opcode(b'G', 6, size_of::<DeallocGref>()),
-    0x0010_4706
+    "IOCTL_GNTALLOC_DEALLOC_GREF" = 0x0010_4706,
+    opcode(b'G', 6, size_of::<DeallocGref>())
 );
 // SAFETY: the driver reads the record; mapped pages stay.
 unsafe impl Request for DeallocGref {}
@@ -118,13 +111,12 @@ unsafe impl Request for DeallocGref {}
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SetUnmapNotify(pub UnmapNotify);
-layout!(SetUnmapNotify, 16);
+layout!(SetUnmapNotify = "struct ioctl_gntalloc_unmap_notify", 16);
 record!(
     SetUnmapNotify,
     Gntalloc,
-    "IOCTL_GNTALLOC_SET_UNMAP_NOTIFY",
-    opcode(b'G', 7, size_of::<SetUnmapNotify>()),
-    0x0010_4707
+    "IOCTL_GNTALLOC_SET_UNMAP_NOTIFY" = 0x0010_4707,
+    opcode(b'G', 7, size_of::<SetUnmapNotify>())
 );
 // SAFETY: the driver reads the record; the byte that it clears one day lies in a page of this file that it owns.
 unsafe impl Request for SetUnmapNotify {}

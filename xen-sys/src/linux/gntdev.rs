@@ -2,10 +2,9 @@
 #![expect(unsafe_code, reason = "facts about the records: see `Request`")]
 
 use super::device::Driver;
-use super::request::{Record, Request, opcode, record};
+use super::request::{Request, opcode, record};
 use crate::xen_public::layout;
 use crate::{DomId, GrantRef, Port};
-use rustix::ioctl::Opcode;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The driver behind `/dev/xen/gntdev`.
@@ -26,7 +25,7 @@ pub struct Grant {
     padding: u16,
     reference: GrantRef,
 }
-layout!(Grant, 8, domid @ 0, reference @ 4);
+layout!(Grant = "struct ioctl_gntdev_grant_ref", 8, domid @ 0, reference("ref") @ 4);
 const _: () = assert!(cfg!(target_endian = "little"), "`Grant` splits a 32-bit field, low half first");
 
 impl Grant {
@@ -57,7 +56,7 @@ struct MapGrantRefHeader {
     padding: u32,
     index: u64,
 }
-layout!(MapGrantRefHeader, 16, count @ 0, index @ 8);
+layout!(MapGrantRefHeader = "struct ioctl_gntdev_map_grant_ref" before "refs", 16, count @ 0, index @ 8);
 
 /// `struct ioctl_gntdev_map_grant_ref`: notes grants down for a later `mmap(2)`.
 #[derive(Debug)]
@@ -92,17 +91,8 @@ impl MapGrantRef<'_> {
     }
 }
 
-impl Record for MapGrantRef<'_> {
-    type Driver = Gntdev;
-    /// The size in the number is that of a request for one grant, however many there are.
-    const OPCODE: Opcode = opcode(b'G', 0, 24);
-    const NAME: &'static str = "IOCTL_GNTDEV_MAP_GRANT_REF";
-
-    fn operand(&mut self) -> &mut [u8] {
-        self.words.as_mut_bytes()
-    }
-}
-const _: () = assert!(MapGrantRef::OPCODE == 0x0018_4700);
+// The size in the number is that of a request for one grant, however many there are.
+record!(MapGrantRef<'_>, Gntdev, "IOCTL_GNTDEV_MAP_GRANT_REF" = 0x0018_4700, opcode(b'G', 0, 24), words);
 // SAFETY: the driver reads `count` grants behind the header, which `with` made room for, and writes the index.
 unsafe impl Request for MapGrantRef<'_> {}
 
@@ -136,13 +126,12 @@ pub struct UnmapGrantRef {
     /// Zero.
     pub padding: u32,
 }
-layout!(UnmapGrantRef, 16, index @ 0, count @ 8);
+layout!(UnmapGrantRef = "struct ioctl_gntdev_unmap_grant_ref", 16, index @ 0, count @ 8);
 record!(
     UnmapGrantRef,
     Gntdev,
-    "IOCTL_GNTDEV_UNMAP_GRANT_REF",
-    opcode(b'G', 1, size_of::<UnmapGrantRef>()),
-    0x0010_4701
+    "IOCTL_GNTDEV_UNMAP_GRANT_REF" = 0x0010_4701,
+    opcode(b'G', 1, size_of::<UnmapGrantRef>())
 );
 // SAFETY: the driver reads the record and drops a reference; a mapping holds one of its own.
 unsafe impl Request for UnmapGrantRef {}
@@ -160,13 +149,12 @@ pub struct GetOffsetForVaddr {
     /// Zero.
     pub padding: u32,
 }
-layout!(GetOffsetForVaddr, 24, vaddr @ 0, offset @ 8, count @ 16);
+layout!(GetOffsetForVaddr = "struct ioctl_gntdev_get_offset_for_vaddr", 24, vaddr @ 0, offset @ 8, count @ 16);
 record!(
     GetOffsetForVaddr,
     Gntdev,
-    "IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR",
-    opcode(b'G', 2, size_of::<GetOffsetForVaddr>()),
-    0x0018_4702
+    "IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR" = 0x0018_4702,
+    opcode(b'G', 2, size_of::<GetOffsetForVaddr>())
 );
 // SAFETY: the driver looks the address up and does not follow it; it writes the record.
 unsafe impl Request for GetOffsetForVaddr {}
@@ -178,13 +166,12 @@ pub struct SetMaxGrants {
     /// The limit that was wanted.
     pub count: u32,
 }
-layout!(SetMaxGrants, 4, count @ 0);
+layout!(SetMaxGrants = "struct ioctl_gntdev_set_max_grants", 4, count @ 0);
 record!(
     SetMaxGrants,
     Gntdev,
-    "IOCTL_GNTDEV_SET_MAX_GRANTS",
-    opcode(b'G', 3, size_of::<SetMaxGrants>()),
-    0x0004_4703
+    "IOCTL_GNTDEV_SET_MAX_GRANTS" = 0x0004_4703,
+    opcode(b'G', 3, size_of::<SetMaxGrants>())
 );
 // SAFETY: the driver at most reads the record.
 unsafe impl Request for SetMaxGrants {}
@@ -200,12 +187,14 @@ pub struct UnmapNotify {
     /// Local port to send an event to; some `/dev/xen/evtchn` must hold it.
     pub event_channel_port: Port,
 }
-layout!(UnmapNotify, 16, index @ 0, action @ 8, event_channel_port @ 12);
+layout!(UnmapNotify = "struct ioctl_gntdev_unmap_notify", 16, index @ 0, action @ 8, event_channel_port @ 12);
 
 impl UnmapNotify {
     /// `UNMAP_NOTIFY_CLEAR_BYTE`
+    #[doc(alias = "UNMAP_NOTIFY_CLEAR_BYTE")]
     pub const CLEAR_BYTE: u32 = 1;
     /// `UNMAP_NOTIFY_SEND_EVENT`
+    #[doc(alias = "UNMAP_NOTIFY_SEND_EVENT")]
     pub const SEND_EVENT: u32 = 2;
 }
 
@@ -214,13 +203,12 @@ impl UnmapNotify {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SetUnmapNotify(pub UnmapNotify);
-layout!(SetUnmapNotify, 16);
+layout!(SetUnmapNotify = "struct ioctl_gntdev_unmap_notify", 16);
 record!(
     SetUnmapNotify,
     Gntdev,
-    "IOCTL_GNTDEV_SET_UNMAP_NOTIFY",
-    opcode(b'G', 7, size_of::<SetUnmapNotify>()),
-    0x0010_4707
+    "IOCTL_GNTDEV_SET_UNMAP_NOTIFY" = 0x0010_4707,
+    opcode(b'G', 7, size_of::<SetUnmapNotify>())
 );
 
 mod copy;

@@ -2,12 +2,14 @@
 
 use std::fs;
 
-/// Whether this is the initial domain, as the hypervisor told the kernel: bit 11 of its features (`XENFEAT_dom0`).
+/// Whether this is the initial domain, as the hypervisor told the kernel in its features.
 #[must_use]
 pub fn is_initial() -> bool {
-    const DOM0: u64 = 1 << 11;
+    /// The number of the feature's bit.
+    #[doc(alias = "XENFEAT_dom0")]
+    const DOM0: u32 = 11;
     let features = fs::read_to_string("/sys/hypervisor/properties/features").unwrap_or_default();
-    u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & DOM0 != 0)
+    u64::from_str_radix(features.trim(), 16).is_ok_and(|features| features & (1 << DOM0) != 0)
 }
 
 /// Whether this is a PV domain, which Xen tells machine frame numbers.

@@ -36,8 +36,8 @@ pub struct Hypercall {
     /// Its arguments.
     pub arg: [u64; 5],
 }
-layout!(Hypercall, 48, op @ 0, arg @ 8);
-record!(Hypercall, Privcmd, "IOCTL_PRIVCMD_HYPERCALL", opcode(b'P', 0, size_of::<Hypercall>()), 0x0030_5000);
+layout!(Hypercall = "struct privcmd_hypercall", 48, op @ 0, arg @ 8);
+record!(Hypercall, Privcmd, "IOCTL_PRIVCMD_HYPERCALL" = 0x0030_5000, opcode(b'P', 0, size_of::<Hypercall>()));
 
 /// `struct privcmd_mmap`: the oldest way to map foreign frames, for PV domains only.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -52,8 +52,8 @@ pub struct Mmap {
     /// Address of the [`MmapEntry`]s.
     pub entry: u64,
 }
-layout!(Mmap, 16, num @ 0, dom @ 4, entry @ 8);
-record!(Mmap, Privcmd, "IOCTL_PRIVCMD_MMAP", opcode(b'P', 2, size_of::<Mmap>()), 0x0010_5002);
+layout!(Mmap = "struct privcmd_mmap", 16, num @ 0, dom @ 4, entry @ 8);
+record!(Mmap, Privcmd, "IOCTL_PRIVCMD_MMAP" = 0x0010_5002, opcode(b'P', 2, size_of::<Mmap>()));
 
 /// `struct privcmd_mmap_entry`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -66,7 +66,7 @@ pub struct MmapEntry {
     /// How many.
     pub npages: u64,
 }
-layout!(MmapEntry, 24, va @ 0, mfn @ 8, npages @ 16);
+layout!(MmapEntry = "struct privcmd_mmap_entry", 24, va @ 0, mfn @ 8, npages @ 16);
 
 /// `struct privcmd_mmapbatch`: the first version, whose errors come back in the top bits of the frame numbers.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -83,8 +83,8 @@ pub struct MmapBatch {
     /// Address of the frame numbers, which are also written.
     pub arr: u64,
 }
-layout!(MmapBatch, 24, num @ 0, dom @ 4, addr @ 8, arr @ 16);
-record!(MmapBatch, Privcmd, "IOCTL_PRIVCMD_MMAPBATCH", opcode(b'P', 3, size_of::<MmapBatch>()), 0x0018_5003);
+layout!(MmapBatch = "struct privcmd_mmapbatch", 24, num @ 0, dom @ 4, addr @ 8, arr @ 16);
+record!(MmapBatch, Privcmd, "IOCTL_PRIVCMD_MMAPBATCH" = 0x0018_5003, opcode(b'P', 3, size_of::<MmapBatch>()));
 
 /// `struct privcmd_mmapbatch_v2`: maps foreign frames, with a result for each.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -103,13 +103,12 @@ pub struct MmapBatchV2 {
     /// Address of the results, an `i32` each: 0 or a negative errno.
     pub err: u64,
 }
-layout!(MmapBatchV2, 32, num @ 0, dom @ 4, addr @ 8, arr @ 16, err @ 24);
+layout!(MmapBatchV2 = "struct privcmd_mmapbatch_v2", 32, num @ 0, dom @ 4, addr @ 8, arr @ 16, err @ 24);
 record!(
     MmapBatchV2,
     Privcmd,
-    "IOCTL_PRIVCMD_MMAPBATCH_V2",
-    opcode(b'P', 4, size_of::<MmapBatchV2>()),
-    0x0020_5004
+    "IOCTL_PRIVCMD_MMAPBATCH_V2" = 0x0020_5004,
+    opcode(b'P', 4, size_of::<MmapBatchV2>())
 );
 
 /// `struct privcmd_dm_op`: a device model operation.
@@ -125,8 +124,8 @@ pub struct DmOp {
     /// Address of the [`DmOpBuf`]s.
     pub ubufs: u64,
 }
-layout!(DmOp, 16, dom @ 0, num @ 2, ubufs @ 8);
-record!(DmOp, Privcmd, "IOCTL_PRIVCMD_DM_OP", opcode(b'P', 5, size_of::<DmOp>()), 0x0010_5005);
+layout!(DmOp = "struct privcmd_dm_op", 16, dom @ 0, num @ 2, ubufs @ 8);
+record!(DmOp, Privcmd, "IOCTL_PRIVCMD_DM_OP" = 0x0010_5005, opcode(b'P', 5, size_of::<DmOp>()));
 
 /// `struct privcmd_dm_op_buf`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -137,7 +136,7 @@ pub struct DmOpBuf {
     /// Length, in bytes.
     pub size: u64,
 }
-layout!(DmOpBuf, 16, uptr @ 0, size @ 8);
+layout!(DmOpBuf = "struct privcmd_dm_op_buf", 16, uptr @ 0, size @ 8);
 
 /// The domain of `IOCTL_PRIVCMD_RESTRICT`: from now on the file serves this domain only, and no hypercalls.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -146,8 +145,8 @@ pub struct Restrict {
     /// The domain.
     pub domid: u16,
 }
-layout!(Restrict, 2, domid @ 0);
-record!(Restrict, Privcmd, "IOCTL_PRIVCMD_RESTRICT", opcode(b'P', 6, size_of::<Restrict>()), 0x0002_5006);
+layout!(Restrict = "domid_t", 2, domid @ 0);
+record!(Restrict, Privcmd, "IOCTL_PRIVCMD_RESTRICT" = 0x0002_5006, opcode(b'P', 6, size_of::<Restrict>()));
 // SAFETY: the driver reads the record; it only takes powers away.
 unsafe impl Request for Restrict {}
 
@@ -170,13 +169,15 @@ pub struct MmapResource {
     /// Where to.
     pub addr: u64,
 }
-layout!(MmapResource, 32, dom @ 0, kind @ 4, id @ 8, idx @ 12, num @ 16, addr @ 24);
+layout!(
+    MmapResource = "struct privcmd_mmap_resource", 32, dom @ 0, kind("type") @ 4, id @ 8, idx @ 12, num @ 16,
+    addr @ 24,
+);
 record!(
     MmapResource,
     Privcmd,
-    "IOCTL_PRIVCMD_MMAP_RESOURCE",
-    opcode(b'P', 7, size_of::<MmapResource>()),
-    0x0020_5007
+    "IOCTL_PRIVCMD_MMAP_RESOURCE" = 0x0020_5007,
+    opcode(b'P', 7, size_of::<MmapResource>())
 );
 
 /// `struct privcmd_irqfd`: an eventfd that raises an interrupt in the guest, by a device model operation.
@@ -196,8 +197,8 @@ pub struct Irqfd {
     /// Zero.
     pub padding: u16,
 }
-layout!(Irqfd, 24, dm_op @ 0, size @ 8, fd @ 12, flags @ 16, dom @ 20);
-record!(Irqfd, Privcmd, "IOCTL_PRIVCMD_IRQFD", opcode_write(b'P', 8, size_of::<Irqfd>()), 0x4018_5008);
+layout!(Irqfd = "struct privcmd_irqfd", 24, dm_op @ 0, size @ 8, fd @ 12, flags @ 16, dom @ 20);
+record!(Irqfd, Privcmd, "IOCTL_PRIVCMD_IRQFD" = 0x4018_5008, opcode_write(b'P', 8, size_of::<Irqfd>()));
 
 /// `struct privcmd_ioeventfd`: an eventfd that a guest's write to a virtio-mmio register signals.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -225,15 +226,14 @@ pub struct Ioeventfd {
     pub padding: u16,
 }
 layout!(
-    Ioeventfd, 48, ioreq @ 0, ports @ 8, addr @ 16, addr_len @ 24, event_fd @ 28, vcpus @ 32, vq @ 36, flags @ 40,
-    dom @ 44,
+    Ioeventfd = "struct privcmd_ioeventfd", 48, ioreq @ 0, ports @ 8, addr @ 16, addr_len @ 24, event_fd @ 28,
+    vcpus @ 32, vq @ 36, flags @ 40, dom @ 44,
 );
 record!(
     Ioeventfd,
     Privcmd,
-    "IOCTL_PRIVCMD_IOEVENTFD",
-    opcode_write(b'P', 9, size_of::<Ioeventfd>()),
-    0x4030_5009
+    "IOCTL_PRIVCMD_IOEVENTFD" = 0x4030_5009,
+    opcode_write(b'P', 9, size_of::<Ioeventfd>())
 );
 
 /// `struct privcmd_pcidev_get_gsi`: which interrupt line a PCI device uses.
@@ -245,13 +245,12 @@ pub struct PcidevGetGsi {
     /// Answer: the line.
     pub gsi: u32,
 }
-layout!(PcidevGetGsi, 8, sbdf @ 0, gsi @ 4);
+layout!(PcidevGetGsi = "struct privcmd_pcidev_get_gsi", 8, sbdf @ 0, gsi @ 4);
 record!(
     PcidevGetGsi,
     Privcmd,
-    "IOCTL_PRIVCMD_PCIDEV_GET_GSI",
-    opcode(b'P', 10, size_of::<PcidevGetGsi>()),
-    0x0008_500a
+    "IOCTL_PRIVCMD_PCIDEV_GET_GSI" = 0x0008_500a,
+    opcode(b'P', 10, size_of::<PcidevGetGsi>())
 );
 // SAFETY: the driver writes the answer into the record and nothing else.
 unsafe impl Request for PcidevGetGsi {}

@@ -35,16 +35,18 @@ pub(crate) const fn opcode_write(group: u8, number: u8, size: usize) -> Opcode {
     rustix::ioctl::opcode::from_components(Direction::Write, group, number, size)
 }
 
-/// Implements [`Record`] for a sized record of plain integers, and asserts its number as the C compiler prints it.
+/// Implements [`Record`] for a sized record of plain integers, or for one that keeps its bytes in a field, and asserts
+/// its number as the C compiler prints it.
 macro_rules! record {
-    ($record:ty, $driver:ty, $name:literal, $opcode:expr, $number:literal) => {
+    ($record:ty, $driver:ty, $name:literal = $number:literal, $opcode:expr $(, $bytes:ident)? $(,)?) => {
         impl $crate::linux::Record for $record {
             type Driver = $driver;
             const OPCODE: rustix::ioctl::Opcode = $opcode;
             const NAME: &'static str = $name;
 
             fn operand(&mut self) -> &mut [u8] {
-                zerocopy::IntoBytes::as_mut_bytes(self)
+                use zerocopy::IntoBytes as _;
+                self$(.$bytes)?.as_mut_bytes()
             }
         }
         const _: () = assert!(<$record as $crate::linux::Record>::OPCODE == $number);

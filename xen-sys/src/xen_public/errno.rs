@@ -1,27 +1,22 @@
 //! `xen/include/public/errno.h`: the error numbers that the crates tell apart. Xen's are Linux's, on x86-64 and arm64.
 
-macro_rules! numbers {
-    ($($name:ident = $number:literal;)*) => {
-        $(
-            #[doc = concat!("`", stringify!($name), "`")]
-            pub const $name: i32 = $number;
-        )*
-    };
+use super::constants;
+
+constants! { i32:
+    EPERM = "XEN_EPERM" = 1;
+    ENOENT = "XEN_ENOENT" = 2;
+    ESRCH = "XEN_ESRCH" = 3;
+    EACCES = "XEN_EACCES" = 13;
+    EFAULT = "XEN_EFAULT" = 14;
+    EBUSY = "XEN_EBUSY" = 16;
+    EEXIST = "XEN_EEXIST" = 17;
+    EINVAL = "XEN_EINVAL" = 22;
+    ENOSPC = "XEN_ENOSPC" = 28;
+    ENOSYS = "XEN_ENOSYS" = 38;
+    EOPNOTSUPP = "XEN_EOPNOTSUPP" = 95;
+    EISCONN = "XEN_EISCONN" = 106;
+    ENOTCONN = "XEN_ENOTCONN" = 107;
 }
 
-numbers! {
-    EPERM = 1;
-    ENOENT = 2;
-    ESRCH = 3;
-    EACCES = 13;
-    EFAULT = 14;
-    EBUSY = 16;
-    EEXIST = 17;
-    EINVAL = 22;
-    ENOTTY = 25;
-    ENOSPC = 28;
-    ENOSYS = 38;
-    EOPNOTSUPP = 95;
-    EISCONN = 106;
-    ENOTCONN = 107;
-}
+/// `ENOTTY`: Linux alone has it, for an ioctl that the driver does not know.
+pub const ENOTTY: i32 = 25;

@@ -1,5 +1,6 @@
 //! `xen/include/public/grant_table.h`
 
+use super::{constants, layout};
 use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -8,50 +9,40 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 #[repr(transparent)]
 #[doc(alias = "GNTST")]
 pub struct GrantStatus(i16);
+layout!(GrantStatus = "struct gnttab_copy.status", 2);
+
+constants! { impl GrantStatus:
+    /// Done.
+    OKAY = "GNTST_okay" = 0;
+    /// Something unnamed went wrong; among others, the grant is not in use, or is for another domain.
+    GENERAL_ERROR = "GNTST_general_error" = -1;
+    /// No such domain.
+    BAD_DOMAIN = "GNTST_bad_domain" = -2;
+    /// The reference is beyond the domain's grant table.
+    BAD_GRANT_REF = "GNTST_bad_gntref" = -3;
+    /// The mapping handle is wrong.
+    BAD_HANDLE = "GNTST_bad_handle" = -4;
+    /// The virtual address is wrong.
+    BAD_VIRT_ADDR = "GNTST_bad_virt_addr" = -5;
+    /// The device address is wrong.
+    BAD_DEV_ADDR = "GNTST_bad_dev_addr" = -6;
+    /// The IOMMU has no room.
+    NO_DEVICE_SPACE = "GNTST_no_device_space" = -7;
+    /// The grant does not allow this, for instance writing to a read-only one.
+    PERMISSION_DENIED = "GNTST_permission_denied" = -8;
+    /// The granted page is no memory, or the kernel gave up waiting for it to be paged in.
+    BAD_PAGE = "GNTST_bad_page" = -9;
+    /// The copy crosses a page border.
+    BAD_COPY_ARG = "GNTST_bad_copy_arg" = -10;
+    /// The address is beyond what the format can hold.
+    ADDRESS_TOO_BIG = "GNTST_address_too_big" = -11;
+    /// The page is paged out; try again.
+    EAGAIN = "GNTST_eagain" = -12;
+    /// Xen's own tables are full.
+    NO_SPACE = "GNTST_no_space" = -13;
+}
 
 impl GrantStatus {
-    /// Done.
-    #[doc(alias = "GNTST_okay")]
-    pub const OKAY: Self = Self(0);
-    /// Something unnamed went wrong; among others, the grant is not in use, or is for another domain.
-    #[doc(alias = "GNTST_general_error")]
-    pub const GENERAL_ERROR: Self = Self(-1);
-    /// No such domain.
-    #[doc(alias = "GNTST_bad_domain")]
-    pub const BAD_DOMAIN: Self = Self(-2);
-    /// The reference is beyond the domain's grant table.
-    #[doc(alias = "GNTST_bad_gntref")]
-    pub const BAD_GRANT_REF: Self = Self(-3);
-    /// The mapping handle is wrong.
-    #[doc(alias = "GNTST_bad_handle")]
-    pub const BAD_HANDLE: Self = Self(-4);
-    /// The virtual address is wrong.
-    #[doc(alias = "GNTST_bad_virt_addr")]
-    pub const BAD_VIRT_ADDR: Self = Self(-5);
-    /// The device address is wrong.
-    #[doc(alias = "GNTST_bad_dev_addr")]
-    pub const BAD_DEV_ADDR: Self = Self(-6);
-    /// The IOMMU has no room.
-    #[doc(alias = "GNTST_no_device_space")]
-    pub const NO_DEVICE_SPACE: Self = Self(-7);
-    /// The grant does not allow this, for instance writing to a read-only one.
-    #[doc(alias = "GNTST_permission_denied")]
-    pub const PERMISSION_DENIED: Self = Self(-8);
-    /// The granted page is no memory, or the kernel gave up waiting for it to be paged in.
-    #[doc(alias = "GNTST_bad_page")]
-    pub const BAD_PAGE: Self = Self(-9);
-    /// The copy crosses a page border.
-    #[doc(alias = "GNTST_bad_copy_arg")]
-    pub const BAD_COPY_ARG: Self = Self(-10);
-    /// The address is beyond what the format can hold.
-    #[doc(alias = "GNTST_address_too_big")]
-    pub const ADDRESS_TOO_BIG: Self = Self(-11);
-    /// The page is paged out; try again.
-    #[doc(alias = "GNTST_eagain")]
-    pub const EAGAIN: Self = Self(-12);
-    /// Xen's own tables are full.
-    #[doc(alias = "GNTST_no_space")]
-    pub const NO_SPACE: Self = Self(-13);
     /// Not Xen's: the operation's outcome is not known, because the whole call failed or was not made.
     pub const UNKNOWN: Self = Self(i16::MIN);
 

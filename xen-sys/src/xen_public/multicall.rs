@@ -15,4 +15,4 @@ pub struct MulticallEntry {
     /// Its arguments; the sixth is not used.
     pub args: [u64; 6],
 }
-layout!(MulticallEntry, 64, op @ 0, result @ 8, args @ 16);
+layout!(MulticallEntry = "struct multicall_entry", 64, op @ 0, result @ 8, args @ 16);

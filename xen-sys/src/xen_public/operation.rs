@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 pub struct HypercallNumber(pub u32);
 
 macro_rules! numbers {
-    ($($name:ident = $number:literal, $alias:literal;)*) => {
+    ($($name:ident = $alias:literal = $number:literal;)*) => {
         impl HypercallNumber {
             $(
                 #[doc = concat!("`", $alias, "`")]
@@ -30,28 +30,28 @@ macro_rules! numbers {
 }
 
 numbers! {
-    MMU_UPDATE = 1, "__HYPERVISOR_mmu_update";
-    PLATFORM_OP = 7, "__HYPERVISOR_platform_op";
-    MEMORY_OP = 12, "__HYPERVISOR_memory_op";
-    MULTICALL = 13, "__HYPERVISOR_multicall";
-    XEN_VERSION = 17, "__HYPERVISOR_xen_version";
-    CONSOLE_IO = 18, "__HYPERVISOR_console_io";
-    GRANT_TABLE_OP = 20, "__HYPERVISOR_grant_table_op";
-    VCPU_OP = 24, "__HYPERVISOR_vcpu_op";
-    MMUEXT_OP = 26, "__HYPERVISOR_mmuext_op";
-    XSM_OP = 27, "__HYPERVISOR_xsm_op";
-    SCHED_OP = 29, "__HYPERVISOR_sched_op";
-    EVENT_CHANNEL_OP = 32, "__HYPERVISOR_event_channel_op";
-    PHYSDEV_OP = 33, "__HYPERVISOR_physdev_op";
-    HVM_OP = 34, "__HYPERVISOR_hvm_op";
-    SYSCTL = 35, "__HYPERVISOR_sysctl";
-    DOMCTL = 36, "__HYPERVISOR_domctl";
-    KEXEC_OP = 37, "__HYPERVISOR_kexec_op";
-    ARGO_OP = 39, "__HYPERVISOR_argo_op";
-    XENPMU_OP = 40, "__HYPERVISOR_xenpmu_op";
-    DM_OP = 41, "__HYPERVISOR_dm_op";
-    HYPFS_OP = 42, "__HYPERVISOR_hypfs_op";
-    MCA = 48, "__HYPERVISOR_mca";
+    MMU_UPDATE = "__HYPERVISOR_mmu_update" = 1;
+    PLATFORM_OP = "__HYPERVISOR_platform_op" = 7;
+    MEMORY_OP = "__HYPERVISOR_memory_op" = 12;
+    MULTICALL = "__HYPERVISOR_multicall" = 13;
+    XEN_VERSION = "__HYPERVISOR_xen_version" = 17;
+    CONSOLE_IO = "__HYPERVISOR_console_io" = 18;
+    GRANT_TABLE_OP = "__HYPERVISOR_grant_table_op" = 20;
+    VCPU_OP = "__HYPERVISOR_vcpu_op" = 24;
+    MMUEXT_OP = "__HYPERVISOR_mmuext_op" = 26;
+    XSM_OP = "__HYPERVISOR_xsm_op" = 27;
+    SCHED_OP = "__HYPERVISOR_sched_op" = 29;
+    EVENT_CHANNEL_OP = "__HYPERVISOR_event_channel_op" = 32;
+    PHYSDEV_OP = "__HYPERVISOR_physdev_op" = 33;
+    HVM_OP = "__HYPERVISOR_hvm_op" = 34;
+    SYSCTL = "__HYPERVISOR_sysctl" = 35;
+    DOMCTL = "__HYPERVISOR_domctl" = 36;
+    KEXEC_OP = "__HYPERVISOR_kexec_op" = 37;
+    ARGO_OP = "__HYPERVISOR_argo_op" = 39;
+    XENPMU_OP = "__HYPERVISOR_xenpmu_op" = 40;
+    DM_OP = "__HYPERVISOR_dm_op" = 41;
+    HYPFS_OP = "__HYPERVISOR_hypfs_op" = 42;
+    MCA = "__HYPERVISOR_mca" = 48;
 }
 
 /// Memory that Xen can read and write at any moment, borrowed for `'a`: an address and a length that belong together.

@@ -14,7 +14,7 @@ pub struct Version;
 pub struct PageSize;
 
 macro_rules! plain {
-    ($operation:ty, $name:literal, $command:literal) => {
+    ($operation:ty, $name:literal = $command:literal) => {
         // SAFETY: `xen_version` with this command ignores its second argument.
         unsafe impl Operation for $operation {
             const NUMBER: HypercallNumber = HypercallNumber::XEN_VERSION;
@@ -29,13 +29,14 @@ macro_rules! plain {
         }
     };
 }
-plain!(Version, "XENVER_version", 0);
-plain!(PageSize, "XENVER_pagesize", 7);
+plain!(Version, "XENVER_version" = 0);
+plain!(PageSize, "XENVER_pagesize" = 7);
 
 /// `XENVER_extraversion` (`xen_extraversion_t`): what follows the minor version, with a NUL.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ExtraVersion(pub [u8; 16]);
+layout!(ExtraVersion = "xen_extraversion_t", 16);
 
 /// `XENVER_compile_info` (`struct xen_compile_info`): strings with NULs.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -51,17 +52,22 @@ pub struct CompileInfo {
     /// When.
     pub compile_date: [u8; 32],
 }
-layout!(CompileInfo, 144, compiler @ 0, compile_by @ 64, compile_domain @ 80, compile_date @ 112);
+layout!(
+    CompileInfo = "struct xen_compile_info", 144, compiler @ 0, compile_by @ 64, compile_domain @ 80,
+    compile_date @ 112,
+);
 
 /// `XENVER_capabilities` (`xen_capabilities_info_t`): the kinds of guest, with a NUL.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Capabilities(pub [u8; 1024]);
+layout!(Capabilities = "xen_capabilities_info_t", 1024);
 
 /// `XENVER_changeset` (`xen_changeset_info_t`), with a NUL.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Changeset(pub [u8; 64]);
+layout!(Changeset = "xen_changeset_info_t", 64);
 
 /// `XENVER_platform_parameters` (`struct xen_platform_parameters`)
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -71,7 +77,7 @@ pub struct PlatformParameters {
     /// Where Xen's own address space begins, for PV guests.
     pub virt_start: u64,
 }
-layout!(PlatformParameters, 8, virt_start @ 0);
+layout!(PlatformParameters = "struct xen_platform_parameters", 8, virt_start @ 0);
 
 /// `XENVER_get_features` (`struct xen_feature_info`): 32 of the features.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -83,20 +89,22 @@ pub struct FeatureInfo {
     /// Answer: a bit for each.
     pub submap: u32,
 }
-layout!(FeatureInfo, 8, submap_idx @ 0, submap @ 4);
+layout!(FeatureInfo = "struct xen_feature_info", 8, submap_idx @ 0, submap @ 4);
 
 /// `XENVER_guest_handle` (`xen_domain_handle_t`): the caller's UUID.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct GuestHandle(pub [u8; 16]);
+layout!(GuestHandle = "xen_domain_handle_t", 16);
 
 /// `XENVER_commandline` (`xen_commandline_t`): Xen's command line, with a NUL.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CommandLine(pub [u8; 1024]);
+layout!(CommandLine = "xen_commandline_t", 1024);
 
 macro_rules! whole_record {
-    ($record:ty, $name:literal, $command:literal) => {
+    ($record:ty, $name:literal = $command:literal) => {
         // SAFETY: `xen_version` with this command reads and writes one such record, of exactly this size.
         unsafe impl Operation for $record {
             const NUMBER: HypercallNumber = HypercallNumber::XEN_VERSION;
@@ -113,14 +121,14 @@ macro_rules! whole_record {
         }
     };
 }
-whole_record!(ExtraVersion, "XENVER_extraversion", 1);
-whole_record!(CompileInfo, "XENVER_compile_info", 2);
-whole_record!(Capabilities, "XENVER_capabilities", 3);
-whole_record!(Changeset, "XENVER_changeset", 4);
-whole_record!(PlatformParameters, "XENVER_platform_parameters", 5);
-whole_record!(FeatureInfo, "XENVER_get_features", 6);
-whole_record!(GuestHandle, "XENVER_guest_handle", 8);
-whole_record!(CommandLine, "XENVER_commandline", 9);
+whole_record!(ExtraVersion, "XENVER_extraversion" = 1);
+whole_record!(CompileInfo, "XENVER_compile_info" = 2);
+whole_record!(Capabilities, "XENVER_capabilities" = 3);
+whole_record!(Changeset, "XENVER_changeset" = 4);
+whole_record!(PlatformParameters, "XENVER_platform_parameters" = 5);
+whole_record!(FeatureInfo, "XENVER_get_features" = 6);
+whole_record!(GuestHandle, "XENVER_guest_handle" = 8);
+whole_record!(CommandLine, "XENVER_commandline" = 9);
 
 /// How many bytes a [`VarBuf`] holds: more than any hypervisor has to say.
 pub const VAR_BUF_BYTES: usize = 2044;
@@ -136,7 +144,8 @@ pub struct VarBuf {
     /// The bytes; how many, the result of the call tells.
     pub buf: [u8; VAR_BUF_BYTES],
 }
-layout!(VarBuf, 2048, len @ 0, buf @ 4);
+layout!(VarBuf = "struct xen_build_id" extended, 2048, len @ 0, buf @ 4);
+layout!(VarBuf = "struct xen_varbuf" extended, 2048, len @ 0, buf @ 4);
 
 /// The commands that fill a [`VarBuf`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

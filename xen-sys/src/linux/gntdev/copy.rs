@@ -1,10 +1,9 @@
 //! `IOCTL_GNTDEV_GRANT_COPY`: copies between granted pages and our own memory, done by the hypervisor.
 
 use super::{Gntdev, Grant};
-use crate::linux::request::{Record, Request, opcode};
+use crate::linux::request::{Request, opcode, record};
 use crate::xen_public::layout;
 use crate::{GrantStatus, PAGE_SIZE};
-use rustix::ioctl::Opcode;
 use std::fmt;
 use std::marker::PhantomData;
 use thiserror::Error;
@@ -21,11 +20,15 @@ struct RawSegment {
     status: GrantStatus,
     padding: u16,
 }
-layout!(RawSegment, 24, source @ 0, dest @ 8, len @ 16, flags @ 18, status @ 20);
+layout!(
+    RawSegment = "struct gntdev_grant_copy_segment", 24, source @ 0, dest @ 8, len @ 16, flags @ 18, status @ 20,
+);
 
 /// `GNTCOPY_source_gref`
+#[doc(alias = "GNTCOPY_source_gref")]
 const SOURCE_GRANT: u16 = 1;
 /// `GNTCOPY_dest_gref`
+#[doc(alias = "GNTCOPY_dest_gref")]
 const DEST_GRANT: u16 = 2;
 
 /// The grant side of a segment.
@@ -36,7 +39,9 @@ struct GrantSide {
     offset: u16,
     domid: u16,
 }
-layout!(GrantSide, 8, reference @ 0, offset @ 4, domid @ 6);
+layout!(
+    GrantSide = "struct gntdev_grant_copy_segment.source.foreign", 8, reference("ref") @ 0, offset @ 4, domid @ 6,
+);
 
 impl GrantSide {
     fn encode(grant: Grant, offset: u16) -> u64 {
@@ -53,6 +58,7 @@ pub struct CopySegment<'a> {
     raw: RawSegment,
     _local: PhantomData<&'a mut [u8]>,
 }
+layout!(CopySegment<'_> = "struct gntdev_grant_copy_segment", 24);
 
 /// The bytes of a copy do not stay inside the granted page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -159,7 +165,7 @@ struct RawGrantCopy {
     padding: u32,
     segments: u64,
 }
-layout!(RawGrantCopy, 16, count @ 0, segments @ 8);
+layout!(RawGrantCopy = "struct ioctl_gntdev_grant_copy", 16, count @ 0, segments @ 8);
 
 impl<'a, 'b> GrantCopy<'a, 'b> {
     /// Copies these segments; `None` if there are more than 2^32.
@@ -171,16 +177,13 @@ impl<'a, 'b> GrantCopy<'a, 'b> {
     }
 }
 
-impl Record for GrantCopy<'_, '_> {
-    type Driver = Gntdev;
-    const OPCODE: Opcode = opcode(b'G', 8, size_of::<RawGrantCopy>());
-    const NAME: &'static str = "IOCTL_GNTDEV_GRANT_COPY";
-
-    fn operand(&mut self) -> &mut [u8] {
-        self.record.as_mut_bytes()
-    }
-}
-const _: () = assert!(GrantCopy::OPCODE == 0x0010_4708);
+record!(
+    GrantCopy<'_, '_>,
+    Gntdev,
+    "IOCTL_GNTDEV_GRANT_COPY" = 0x0010_4708,
+    opcode(b'G', 8, size_of::<RawGrantCopy>()),
+    record
+);
 // SAFETY: the driver reads and writes `count` segments, which `self` borrows exclusively, and the local memory that each
 // of them borrows: exclusively where it is written. Neither can be changed from outside.
 unsafe impl Request for GrantCopy<'_, '_> {}

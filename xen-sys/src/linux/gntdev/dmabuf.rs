@@ -1,10 +1,9 @@
 //! Grants as dma-bufs, and dma-bufs as grants. A kernel without `CONFIG_XEN_GNTDEV_DMABUF` answers `ENOTTY`.
 
 use super::{Gntdev, words};
-use crate::linux::request::{Record, Request, opcode, record};
+use crate::linux::request::{Request, opcode, record};
 use crate::xen_public::layout;
 use crate::{DomId, GrantRef};
-use rustix::ioctl::Opcode;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,7 +17,10 @@ struct ExpHeader {
     fd: i32,
     domid: u32,
 }
-layout!(ExpHeader, 16, flags @ 0, count @ 4, fd @ 8, domid @ 12);
+layout!(
+    ExpHeader = "struct ioctl_gntdev_dmabuf_exp_from_refs" before "refs", 16, flags @ 0, count @ 4, fd @ 8,
+    domid @ 12,
+);
 
 /// `struct ioctl_gntdev_dmabuf_exp_from_refs`: makes a dma-buf of grants.
 #[derive(Debug)]
@@ -28,8 +30,10 @@ pub struct DmabufExpFromRefs<'a> {
 
 impl DmabufExpFromRefs<'_> {
     /// Pages are mapped write-combined (`GNTDEV_DMA_FLAG_WC`).
+    #[doc(alias = "GNTDEV_DMA_FLAG_WC")]
     pub const WRITE_COMBINED: u32 = 1;
     /// Pages are mapped coherent (`GNTDEV_DMA_FLAG_COHERENT`).
+    #[doc(alias = "GNTDEV_DMA_FLAG_COHERENT")]
     pub const COHERENT: u32 = 2;
 
     /// Makes a request, calls `submit` with it, and hands its answer back. No more than 2^32 references count.
@@ -55,17 +59,14 @@ impl DmabufExpFromRefs<'_> {
     }
 }
 
-impl Record for DmabufExpFromRefs<'_> {
-    type Driver = Gntdev;
-    /// The size in the number is that of a request for one grant, however many there are.
-    const OPCODE: Opcode = opcode(b'G', 9, 20);
-    const NAME: &'static str = "IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS";
-
-    fn operand(&mut self) -> &mut [u8] {
-        self.words.as_mut_bytes()
-    }
-}
-const _: () = assert!(DmabufExpFromRefs::OPCODE == 0x0014_4709);
+// The size in the number is that of a request for one grant, however many there are.
+record!(
+    DmabufExpFromRefs<'_>,
+    Gntdev,
+    "IOCTL_GNTDEV_DMABUF_EXP_FROM_REFS" = 0x0014_4709,
+    opcode(b'G', 9, 20),
+    words
+);
 // SAFETY: the driver reads `count` references behind the header, which `with` put there, and writes the header.
 unsafe impl Request for DmabufExpFromRefs<'_> {}
 
@@ -78,13 +79,12 @@ pub struct DmabufExpWaitReleased {
     /// How long to wait, in milliseconds. Signals do not end the wait.
     pub wait_to_ms: u32,
 }
-layout!(DmabufExpWaitReleased, 8, fd @ 0, wait_to_ms @ 4);
+layout!(DmabufExpWaitReleased = "struct ioctl_gntdev_dmabuf_exp_wait_released", 8, fd @ 0, wait_to_ms @ 4);
 record!(
     DmabufExpWaitReleased,
     Gntdev,
-    "IOCTL_GNTDEV_DMABUF_EXP_WAIT_RELEASED",
-    opcode(b'G', 10, size_of::<DmabufExpWaitReleased>()),
-    0x0008_470a
+    "IOCTL_GNTDEV_DMABUF_EXP_WAIT_RELEASED" = 0x0008_470a,
+    opcode(b'G', 10, size_of::<DmabufExpWaitReleased>())
 );
 // SAFETY: the driver reads the record; the number only names an entry in a list of its own.
 unsafe impl Request for DmabufExpWaitReleased {}
@@ -98,7 +98,10 @@ struct ImpHeader {
     domid: u32,
     reserved: u32,
 }
-layout!(ImpHeader, 16, fd @ 0, count @ 4, domid @ 8, reserved @ 12);
+layout!(
+    ImpHeader = "struct ioctl_gntdev_dmabuf_imp_to_refs" before "refs", 16, fd @ 0, count @ 4, domid @ 8,
+    reserved @ 12,
+);
 
 /// `struct ioctl_gntdev_dmabuf_imp_to_refs`: grants the pages of a dma-buf to a domain.
 #[derive(Debug)]
@@ -130,17 +133,14 @@ impl DmabufImpToRefs<'_> {
     }
 }
 
-impl Record for DmabufImpToRefs<'_> {
-    type Driver = Gntdev;
-    /// The size in the number is that of a request for one page, however many there are.
-    const OPCODE: Opcode = opcode(b'G', 11, 20);
-    const NAME: &'static str = "IOCTL_GNTDEV_DMABUF_IMP_TO_REFS";
-
-    fn operand(&mut self) -> &mut [u8] {
-        self.words.as_mut_bytes()
-    }
-}
-const _: () = assert!(DmabufImpToRefs::OPCODE == 0x0014_470b);
+// The size in the number is that of a request for one page, however many there are.
+record!(
+    DmabufImpToRefs<'_>,
+    Gntdev,
+    "IOCTL_GNTDEV_DMABUF_IMP_TO_REFS" = 0x0014_470b,
+    opcode(b'G', 11, 20),
+    words
+);
 // SAFETY: the driver reads the header and writes `count` references behind it, for which `with` made room; the
 // descriptor is borrowed.
 unsafe impl Request for DmabufImpToRefs<'_> {}
@@ -154,13 +154,12 @@ pub struct DmabufImpRelease {
     /// Zero.
     pub reserved: u32,
 }
-layout!(DmabufImpRelease, 8, fd @ 0);
+layout!(DmabufImpRelease = "struct ioctl_gntdev_dmabuf_imp_release", 8, fd @ 0, reserved @ 4);
 record!(
     DmabufImpRelease,
     Gntdev,
-    "IOCTL_GNTDEV_DMABUF_IMP_RELEASE",
-    opcode(b'G', 12, size_of::<DmabufImpRelease>()),
-    0x0008_470c
+    "IOCTL_GNTDEV_DMABUF_IMP_RELEASE" = 0x0008_470c,
+    opcode(b'G', 12, size_of::<DmabufImpRelease>())
 );
 // SAFETY: the driver reads the record; the number only names an entry in a list of its own.
 unsafe impl Request for DmabufImpRelease {}

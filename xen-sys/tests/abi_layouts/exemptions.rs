@@ -1,0 +1,26 @@
+//! What looks like a part of the ABI and is none, or has no name in C.
+
+/// Item and reason. Items are `RECORD`, `RECORD::field`, `CONSTANT`, `TYPE::CONSTANT` or `TRAIT::CONSTANT`.
+pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
+    // Records and fields
+    ("Reset", "IOCTL_EVTCHN_RESET has no operand; its number says so"),
+    ("Restrict::domid", "IOCTL_PRIVCMD_RESTRICT takes a plain domid_t, no structure"),
+    ("Grant::domid", "the lower half of C's 32-bit field; its upper half is always zero"),
+    ("CopySegment::raw", "the record itself, which has a layout of its own"),
+    // Constants of the ABI that no public header defines
+    ("DomId::ZERO", "C has no name for dom0's number"),
+    ("PAGE_SIZE", "defined by libxenctrl and by the hypervisor, each for itself"),
+    // The crate's own
+    ("GrantStatus::UNKNOWN", "our word for an outcome that nobody told"),
+    ("GuestMemory::NULL", "no number"),
+    ("VAR_BUF_BYTES", "the room that we give to answers"),
+    ("SMALL", "when requests are built on the stack"),
+    ("LARGE", "when requests are built on the stack"),
+    // Facts about types
+    ("Driver::PATH", "a file's name"),
+    ("Driver::MODULE", "a kernel module's name"),
+    ("Operation::NAME", "a name for messages"),
+    ("Operation::WIDE", "how the result comes back"),
+    ("Access::WRITABLE", "a property of a type of ours"),
+    ("Ioctl::IS_MUTATING", "a promise to rustix"),
+];
