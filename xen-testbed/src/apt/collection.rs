@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::{Apt, Package};
 use crate::cache::Cache;
 use crate::cells::Architecture;
-use crate::progress::Progress;
+use crate::progress::{Progress, note};
 
 /// What is to be fetched, and what is made of it.
 pub(crate) struct Order<'a> {
@@ -49,8 +49,19 @@ impl Collection {
 
     /// What the archive has now; nothing is downloaded if that is in the cache.
     pub(crate) fn update(cache: &Cache, order: &Order<'_>) -> Result<Self> {
-        let folder = cache.path(&order.place);
         let apt = Apt::update(cache, order.suite, order.architecture)?;
+        Self::update_from(cache, order, &apt).or_else(|error| {
+            note(&format!(
+                "{error:#}
+trying without Debian's security archive"
+            ));
+            let apt = Apt::update_main(cache, order.suite, order.architecture)?;
+            Self::update_from(cache, order, &apt)
+        })
+    }
+
+    fn update_from(cache: &Cache, order: &Order<'_>, apt: &Apt) -> Result<Self> {
+        let folder = cache.path(&order.place);
         let mut packages = apt.resolve(&order.seeds)?;
         packages.retain(|package| (order.needed)(&package.name));
         let identity = identity(&order.recipe, &packages);

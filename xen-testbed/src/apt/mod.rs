@@ -43,13 +43,23 @@ impl Apt {
     /// Sets the root up and fetches the suite's package lists, unless this process has done so.
     pub(crate) fn update(cache: &Cache, suite: &'static str, architecture: Architecture) -> Result<Self> {
         let list = Archives::find()?.list("deb", suite);
-        Self::set_up(cache, suite, architecture, architecture.debian(), list)
+        Self::set_up(cache, suite, architecture, architecture.debian(), &list)
     }
 
-    /// As [`Apt::update`], for source packages.
+    /// As [`Apt::update`], but without the security archive. Mirrors of that have often lost what its lists still tell.
+    pub(crate) fn update_main(
+        cache: &Cache,
+        suite: &'static str,
+        architecture: Architecture,
+    ) -> Result<Self> {
+        let list = Archives::find()?.without_security().list("deb", suite);
+        Self::set_up(cache, suite, architecture, &format!("{}-main", architecture.debian()), &list)
+    }
+
+    /// As [`Apt::update_main`], for source packages.
     pub(crate) fn update_sources(cache: &Cache, suite: &'static str) -> Result<Self> {
-        let list = Archives::find()?.list("deb-src", suite);
-        Self::set_up(cache, suite, Architecture::Amd64, "source", list)
+        let list = Archives::find()?.without_security().list("deb-src", suite);
+        Self::set_up(cache, suite, Architecture::Amd64, "source", &list)
     }
 
     fn set_up(
@@ -57,7 +67,7 @@ impl Apt {
         suite: &'static str,
         architecture: Architecture,
         kind: &str,
-        list: String,
+        list: &str,
     ) -> Result<Self> {
         if !Path::new(KEYRING).exists() {
             bail!(

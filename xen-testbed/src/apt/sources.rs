@@ -65,11 +65,16 @@ impl Archives {
         }
     }
 
+    /// The main archive alone.
+    pub(crate) fn without_security(self) -> Self {
+        Self { security: None, ..self }
+    }
+
     /// The sources list for one suite; `kind` is `deb` or `deb-src`.
     pub(crate) fn list(&self, kind: &str, suite: &str) -> String {
         let mut list = format!("{kind} [signed-by={KEYRING}] {} {suite} main\n", self.main);
-        // sid has no such archive, and mirrors of it often lack the sources; those of the main archive do as well
-        if let Some(security) = self.security.as_ref().filter(|_| kind == "deb" && suite != "sid") {
+        // sid has no such archive
+        if let Some(security) = self.security.as_ref().filter(|_| suite != "sid") {
             // writing to a String cannot fail
             let _ = writeln!(list, "{kind} [signed-by={KEYRING}] {security} {suite}-security main");
         }
@@ -111,7 +116,7 @@ mod tests {
             Archives { main: "http://m.example/d".into(), security: Some("http://s.example".into()) };
         assert_eq!(archives.list("deb", "trixie").lines().count(), 2);
         assert_eq!(archives.list("deb", "sid").lines().count(), 1);
-        assert_eq!(archives.list("deb-src", "trixie").lines().count(), 1);
+        assert_eq!(archives.without_security().list("deb-src", "trixie").lines().count(), 1);
     }
 
     #[test]
