@@ -1,9 +1,11 @@
 //! What the hypervisor's public headers define.
 
+pub mod domctl;
 pub mod errno;
 pub mod grant_table;
 pub mod multicall;
 pub mod operation;
+pub mod sysctl;
 pub mod version;
 
 /// Size of a Xen frame, in bytes: 4096 on every architecture, whatever the kernel's own page size is.

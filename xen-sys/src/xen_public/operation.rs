@@ -54,6 +54,23 @@ numbers! {
     MCA = "__HYPERVISOR_mca" = 48;
 }
 
+/// What a hypercall that stands for many operations is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its number.
+    pub number: u32,
+    /// Its name in Xen's headers, for messages.
+    pub name: &'static str,
+}
+
+/// A [`Command`] with its name in C, by which the ABI oracle checks the number: `command!("XEN_DOMCTL_max_mem" = 11)`.
+macro_rules! command {
+    ($name:literal = $number:literal) => {
+        $crate::xen_public::operation::Command { number: $number, name: $name }
+    };
+}
+pub(crate) use command;
+
 /// Memory that Xen can read and write at any moment, borrowed for `'a`: an address and a length that belong together.
 ///
 /// Lent by a hypercall buffer; operations carry it to the hypervisor.

@@ -4,7 +4,7 @@ use syn::{Expr, Type};
 
 use crate::evaluate::{Value, evaluate};
 use crate::model::{CType, Claim, Question, Scope};
-use crate::source::{Layout, Record, Source, type_name};
+use crate::source::{Field, Layout, Record, Source, type_name};
 
 /// What is to be compared, and what is missing.
 pub(crate) struct Claims {
@@ -87,19 +87,26 @@ impl Claims {
             if let Some(claim) = self.list.last_mut() {
                 claim.or_more = layout.extended;
             }
-            for (name, kind) in &record.fields {
-                let item = format!("{}::{name}", record.name);
-                let is_padding = name.trim_start_matches('_').starts_with("pad");
-                let is_nothing = type_name(kind).as_deref() == Some("PhantomData");
+            for field in &record.fields {
+                let item = format!("{}::{}", record.name, field.name);
+                let is_padding = field.name.trim_start_matches('_').starts_with("pad");
+                let is_nothing = type_name(&field.kind).as_deref() == Some("PhantomData");
                 if !is_padding && !is_nothing && !exemptions.exempts(&item) {
-                    self.check_field(source, layout, (name, kind));
+                    self.check_field(source, layout, field);
                 }
             }
         }
     }
 
-    fn check_field(&mut self, source: &Source, layout: &Layout, (name, kind): (&str, &Type)) {
+    fn check_field(&mut self, source: &Source, layout: &Layout, of_record: &Field) {
+        let Field { name, kind, architecture } = of_record;
         let item = format!("{}::{name}", layout.record);
+        let mut scope = layout.scope;
+        match (scope.architecture, *architecture) {
+            (Some(here), Some(there)) if here != there => return,
+            (None, there) => scope.architecture = there,
+            _ => {}
+        }
         let Some(field) = layout.fields.iter().find(|field| field.name == *name) else {
             return self.complain(&layout.file, &item, "is missing in its record's layout!");
         };
@@ -107,13 +114,13 @@ impl Claims {
         let ask = |question: fn(CType, String) -> Question| {
             field.c_names.iter().map(|c_name| question(layout.c_type.clone(), c_name.clone())).collect()
         };
-        self.claim(place.clone(), ask(Question::Offset), field.offset.into(), layout.scope);
+        self.claim(place.clone(), ask(Question::Offset), field.offset.into(), scope);
         let is_last = layout.fields.last().is_some_and(|last| last.name == *name);
         if layout.extended && is_last {
             return; // C's is a flexible array, which has no size
         }
         match width(source, &layout.file, kind) {
-            Some(width) => self.claim(place, ask(Question::Width), width.into(), layout.scope),
+            Some(width) => self.claim(place, ask(Question::Width), width.into(), scope),
             None => self.complain(
                 &layout.file,
                 &item,

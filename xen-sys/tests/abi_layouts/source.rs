@@ -26,8 +26,16 @@ pub(crate) struct Source {
 pub(crate) struct Record {
     pub(crate) file: String,
     pub(crate) name: String,
-    /// Names and types of its named fields.
-    pub(crate) fields: Vec<(String, Type)>,
+    /// Its named fields.
+    pub(crate) fields: Vec<Field>,
+}
+
+/// A field of a record.
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) kind: Type,
+    /// Where it is there, if not everywhere.
+    pub(crate) architecture: Option<Architecture>,
 }
 
 /// A `layout!`.
@@ -106,7 +114,10 @@ struct Collector<'a> {
 impl Collector<'_> {
     fn record(&mut self, attributes: &[Attribute], name: &syn::Ident, fields: &syn::FieldsNamed) {
         if attributes.iter().any(|attribute| attribute.path().is_ident("repr")) {
-            let named = |field: &syn::Field| Some((field.ident.clone()?.to_string(), field.ty.clone()));
+            let named = |field: &syn::Field| {
+                let architecture = field.attrs.iter().find_map(architecture);
+                Some(Field { name: field.ident.clone()?.to_string(), kind: field.ty.clone(), architecture })
+            };
             let fields = fields.named.iter().filter_map(named).collect();
             let record = Record { file: self.file.into(), name: name.to_string(), fields };
             self.found.records.push(record);
