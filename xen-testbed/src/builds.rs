@@ -46,7 +46,9 @@ pub(crate) fn build(
         .arg("--target-dir")
         .arg(&folder)
         .env("RUSTFLAGS", format!("{flags} {STATIC}").trim_start())
-        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only") // dom0 holds the programs in memory
+        // dom0 holds the programs in memory; the C and standard libraries bring debug information too
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1") // emulation multiplies what the compiler leaves in
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())

@@ -1,0 +1,93 @@
+//! What can go wrong.
+
+use std::io;
+
+use thiserror::Error;
+use xen_call::version::XenVersion;
+use xen_sys::DomId;
+
+/// An operation failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The hypercall could not be issued: the device cannot be opened, the kernel blocks hypercalls, there is no memory.
+    #[error(transparent)]
+    Call(xen_call::Error),
+    /// The handle cannot be opened, because this hypervisor is not one of those whose interface is known (Xen 4.14 to 4.22).
+    #[error(
+        "Xen {running} is not supported: its interface for toolstacks is not known (Xen 4.14 to 4.22 are)"
+    )]
+    UnknownHypervisor {
+        /// The hypervisor.
+        running: XenVersion,
+    },
+    /// This hypervisor does not have the operation: it is too old, was built without it, or the host lacks what it needs.
+    #[error("{operation} is not supported by this Xen {running}{}", since(*.needs))]
+    Unsupported {
+        /// Which operation.
+        operation: &'static str,
+        /// The first version that has it, if that is known to be the reason.
+        needs: Option<XenVersion>,
+        /// The hypervisor.
+        running: XenVersion,
+    },
+    /// There is no such domain.
+    #[error("{operation} failed: there is no domain {domain}")]
+    NoSuchDomain {
+        /// Which operation.
+        operation: &'static str,
+        /// The domain's number.
+        domain: DomId,
+    },
+    /// This domain may not do that: it is not privileged, or the hypervisor's security policy (XSM) forbids it.
+    #[error("{operation}{} was denied: it takes dom0, or a security policy that allows it", on(*.domain))]
+    Denied {
+        /// Which operation.
+        operation: &'static str,
+        /// On which domain.
+        domain: Option<DomId>,
+        /// Xen's error number: `EPERM`, or `EACCES` by a security policy.
+        source: io::Error,
+    },
+    /// The hypervisor refused for a reason that depends on the operation; its documentation tells.
+    #[error("{operation}{} failed", on(*.domain))]
+    Refused {
+        /// Which operation.
+        operation: &'static str,
+        /// On which domain.
+        domain: Option<DomId>,
+        /// Xen's error number, which is Linux's.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Xen's error number, if it was Xen that refused.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Denied { source, .. } | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::NoSuchDomain { .. } => Some(xen_sys::xen_public::errno::ESRCH),
+            _ => None,
+        }
+    }
+}
+
+impl From<xen_call::Error> for Error {
+    fn from(error: xen_call::Error) -> Self {
+        match error {
+            xen_call::Error::Hypercall { operation, source } => {
+                Self::Refused { operation, domain: None, source }
+            }
+            error => Self::Call(error),
+        }
+    }
+}
+
+fn on(domain: Option<DomId>) -> String {
+    domain.map_or_else(String::new, |domain| format!(" on domain {domain}"))
+}
+
+fn since(needs: Option<XenVersion>) -> String {
+    needs.map_or_else(String::new, |version| format!(": it needs Xen {version}"))
+}

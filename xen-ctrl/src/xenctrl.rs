@@ -1,0 +1,136 @@
+//! The handle.
+
+use xen_call::version::XenVersion;
+use xen_call::{Answer, Operation, Xencall};
+use xen_sys::DomId;
+use xen_sys::xen_public::domctl::{Domctl, DomctlCall};
+use xen_sys::xen_public::errno::{EACCES, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
+use xen_sys::xen_public::sysctl::{Sysctl, SysctlCall};
+
+use crate::{Abi, Domain, Error, Host};
+
+/// A handle on the hypervisor, for control.
+///
+/// Threads can share it; hypercalls do not wait for each other here. It must not be used in a child after `fork(2)` if the parent
+/// goes on using it, except for what `xen-call` documents.
+#[derive(Debug)]
+#[doc(alias = "xc_interface")]
+pub struct Xenctrl {
+    call: Xencall,
+    abi: Abi,
+}
+
+impl Xenctrl {
+    /// Opens `/dev/xen/privcmd` and finds out which hypervisor this is. Needs root in dom0. Xen 4.14 to 4.22; Linux 5.10+.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the device cannot be opened or the kernel blocks hypercalls, [`Error::UnknownHypervisor`].
+    #[doc(alias = "xc_interface_open")]
+    pub fn open() -> Result<Self, Error> {
+        Self::new(Xencall::open()?)
+    }
+
+    /// Uses an open handle.
+    ///
+    /// # Errors
+    ///
+    /// As [`Xenctrl::open`].
+    pub fn new(call: Xencall) -> Result<Self, Error> {
+        let abi = Abi::detect(&call)?;
+        tracing::debug!(xen = %abi.xen, domctl = abi.domctl, sysctl = abi.sysctl, "opened");
+        Ok(Self { call, abi })
+    }
+
+    /// The hypervisor's version, as it was when the handle was opened.
+    #[must_use]
+    pub fn version(&self) -> XenVersion {
+        self.abi.xen
+    }
+
+    /// The versions of the hypervisor and of its interface.
+    #[must_use]
+    pub fn abi(&self) -> Abi {
+        self.abi
+    }
+
+    /// The handle for hypercalls, for what this crate does not have.
+    #[must_use]
+    pub fn xencall(&self) -> &Xencall {
+        &self.call
+    }
+
+    /// The operations on one domain. Whether there is such a domain shows when one of them is used.
+    #[must_use]
+    pub fn domain(&self, id: DomId) -> Domain<'_> {
+        Domain::new(self, id)
+    }
+
+    /// The operations on the host.
+    #[must_use]
+    pub fn host(&self) -> Host<'_> {
+        Host::new(self)
+    }
+
+    /// Issues an operation on a domain: one hypercall. The answer is the record that Xen wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchDomain`], [`Error::Denied`], [`Error::Unsupported`], [`Error::Refused`], [`Error::Call`].
+    #[doc(alias = "xc_domctl")]
+    #[doc(alias = "do_domctl")]
+    pub fn domctl<T: Domctl>(&self, domain: DomId, operation: &T) -> Result<T::Record, Error> {
+        let call = DomctlCall { version: self.abi.domctl, domain, operation };
+        let answer = self.call.call(&call).map_err(|error| self.explain(error, Some(domain)))?;
+        Ok(DomctlCall::<T>::answer(&answer.record))
+    }
+
+    /// Issues an operation on the host: one hypercall. The answer is the record that Xen wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`], [`Error::Unsupported`], [`Error::Refused`], [`Error::Call`].
+    #[doc(alias = "xc_sysctl")]
+    #[doc(alias = "do_sysctl")]
+    pub fn sysctl<T: Sysctl>(&self, operation: &T) -> Result<T::Record, Error> {
+        let call = SysctlCall { version: self.abi.sysctl, operation };
+        let answer = self.call.call(&call).map_err(|error| self.explain(error, None))?;
+        Ok(SysctlCall::<T>::answer(&answer.record))
+    }
+
+    /// Issues any other operation: one hypercall. `domain` is the one that it is about, for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Xenctrl::domctl`].
+    pub fn call<O: Operation>(
+        &self,
+        domain: Option<DomId>,
+        operation: &O,
+    ) -> Result<Answer<O::Record>, Error> {
+        self.call.call(operation).map_err(|error| self.explain(error, domain))
+    }
+
+    /// Fails if the hypervisor is older than Xen 4.`minor`, which has `operation` first.
+    pub(crate) fn require(&self, operation: &'static str, minor: u16) -> Result<(), Error> {
+        if self.abi.is_at_least(minor) {
+            return Ok(());
+        }
+        let needs = Some(XenVersion { major: 4, minor });
+        Err(Error::Unsupported { operation, needs, running: self.abi.xen })
+    }
+
+    /// Says what an error number means for this operation.
+    fn explain(&self, error: xen_call::Error, domain: Option<DomId>) -> Error {
+        let xen_call::Error::Hypercall { operation, source } = error else { return error.into() };
+        match (source.raw_os_error(), domain) {
+            (Some(ESRCH), Some(domain)) => Error::NoSuchDomain { operation, domain },
+            // the version was found to be right when the handle was opened
+            (Some(EPERM | EACCES), _) => Error::Denied { operation, domain, source },
+            (Some(ENOSYS | EOPNOTSUPP), _) => {
+                Error::Unsupported { operation, needs: None, running: self.abi.xen }
+            }
+            _ => Error::Refused { operation, domain, source },
+        }
+    }
+}

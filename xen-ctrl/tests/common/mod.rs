@@ -1,0 +1,61 @@
+//! What tests on real Xen share.
+#![expect(dead_code, reason = "not every test program uses everything")]
+
+use std::collections::HashMap;
+use std::process::Command;
+
+use xen_ctrl::{DomId, Domain, Xenctrl};
+
+/// The handle.
+pub(crate) fn xenctrl() -> Xenctrl {
+    Xenctrl::open().expect("the hypervisor")
+}
+
+/// What a program of dom0 says.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect(program);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {complaint}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// What `xl info` says.
+pub(crate) fn xl_info() -> HashMap<String, String> {
+    let text = output("xl", &["info"]);
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    fields.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+}
+
+/// The columns that `xl list` prints for a domain: name, number, MiB, vCPUs, state, seconds.
+pub(crate) fn xl_list(domain: DomId) -> Vec<String> {
+    let text = output("xl", &["list", &domain.to_string()]);
+    let line = text.lines().nth(1).expect("a line for the domain");
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A Linux guest, destroyed when dropped.
+pub(crate) struct Guest {
+    name: &'static str,
+    pub(crate) id: DomId,
+}
+
+impl Guest {
+    /// Starts one that sleeps.
+    pub(crate) fn start(name: &'static str) -> Self {
+        let arguments = ["start", name, "--pvh", "--memory", "128", "--", "echo up; sleep 1000"];
+        let id = output("guest", &arguments).parse().expect("a domain's number");
+        Self { name, id }
+    }
+
+    /// Its operations.
+    pub(crate) fn domain<'a>(&self, xen: &'a Xenctrl) -> Domain<'a> {
+        xen.domain(self.id)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // a test may have destroyed it
+        let _ = Command::new("guest").args(["stop", self.name]).output();
+    }
+}
