@@ -138,8 +138,9 @@ impl ForeignMemory {
     /// # Errors
     ///
     /// [`Error::Resource`] if the domain has no such frames, or is not to be controlled by this one; [`Error::Count`] for
-    /// none; [`Error::Unsupported`] if the kernel or Xen is too old; [`Error::Restricted`] and
-    /// [`Error::LockedDown`] if the file or this domain may not.
+    /// none; [`Error::Unsupported`] if the kernel or Xen is too old, or for more than one frame on a kernel whose pages are
+    /// larger than Xen's (arm64 with 16 or 64 KiB), which gets that wrong: map them one by one there;
+    /// [`Error::Restricted`] and [`Error::LockedDown`] if the file or this domain may not.
     #[doc(alias = "xenforeignmemory_map_resource")]
     #[doc(alias = "IOCTL_PRIVCMD_MMAP_RESOURCE")]
     #[doc(alias = "XENMEM_acquire_resource")]

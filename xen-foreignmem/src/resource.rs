@@ -3,11 +3,12 @@
 
 use crate::frames::keeps_from;
 use crate::{Error, ResourceMapping};
+use rustix::param::page_size;
 use std::fmt;
 use std::io;
 use xen_sys::linux::privcmd::{MmapResource, Privcmd};
 use xen_sys::xen_public::errno::{EINVAL, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM};
-use xen_sys::{Access, Device, DomId, SharedMemory, VcpuId};
+use xen_sys::{Access, Device, DomId, PAGE_SIZE, SharedMemory, VcpuId};
 
 /// Memory that Xen keeps for a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +81,13 @@ pub(crate) fn map<A: Access>(
     let call = "mapping";
     let number = u32::try_from(count).ok().filter(|&number| number > 0);
     let number = number.ok_or(Error::Count { call, count })?;
+    if count > 1 && page_size() > PAGE_SIZE {
+        // such a kernel makes room in its own pages, but counts Xen's: it would write beyond both lists and mapping
+        return Err(Error::Unsupported {
+            operation: "mapping several frames of a resource at once",
+            needs: "a kernel with pages of 4 KiB; map them one by one",
+        });
+    }
     // SAFETY: it is handed out only if the driver has filled it all.
     let memory = unsafe { SharedMemory::<A>::reserve(device, count, count) };
     let memory = memory.map_err(|source| Error::Map { domain, count, source })?;

@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use crate::events::{Port, notify};
 use crate::hypercall::{crash, power_off};
-use crate::memory::Page;
 
 pub(crate) struct Console {
     ring: &'static ConsoleRing,
@@ -13,8 +12,8 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(port: Port) -> Self {
-        Self { ring: &CONSOLE.0, port }
+    pub(crate) fn new((ring, port): (&'static ConsoleRing, Port)) -> Self {
+        Self { ring, port }
     }
 
     fn put(&self, byte: u8) {
@@ -70,12 +69,16 @@ pub(crate) struct ConsoleRing {
     output_produced: AtomicU32,
 }
 
-/// The page that dom0 reads is mapped over it.
-pub(crate) static CONSOLE: Page<ConsoleRing> = Page(ConsoleRing {
-    input: [const { AtomicU8::new(0) }; 1024],
-    output: [const { AtomicU8::new(0) }; 2048],
-    input_consumed: AtomicU32::new(0),
-    input_produced: AtomicU32::new(0),
-    output_consumed: AtomicU32::new(0),
-    output_produced: AtomicU32::new(0),
-});
+#[cfg(target_arch = "x86_64")] // elsewhere the ring has a page of its own from the start
+impl ConsoleRing {
+    pub(crate) const fn new() -> Self {
+        Self {
+            input: [const { AtomicU8::new(0) }; 1024],
+            output: [const { AtomicU8::new(0) }; 2048],
+            input_consumed: AtomicU32::new(0),
+            input_produced: AtomicU32::new(0),
+            output_consumed: AtomicU32::new(0),
+            output_produced: AtomicU32::new(0),
+        }
+    }
+}

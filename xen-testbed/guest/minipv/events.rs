@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::hypercall::{DOM0, DOMID_SELF, EVENT_CHANNEL_OP, SCHED_OP, hypercall};
+use crate::machine::VCPU_INFO;
 use crate::memory::{Page, address};
 
 pub(crate) type Port = u32;
@@ -68,12 +69,12 @@ pub(crate) fn take_pending(mut handle: impl FnMut(Port)) {
 /// `struct shared_info`; only the pending bits of the event channels matter here.
 #[repr(C)]
 pub(crate) struct SharedInfo {
-    vcpu_info: [AtomicU64; 256],
+    vcpu_info: [AtomicU64; VCPU_INFO],
     pending: [AtomicU64; 64],
 }
 
 /// What Xen shares with us is mapped over it.
 pub(crate) static SHARED_INFO: Page<SharedInfo> = Page(SharedInfo {
-    vcpu_info: [const { AtomicU64::new(0) }; 256],
+    vcpu_info: [const { AtomicU64::new(0) }; VCPU_INFO],
     pending: [const { AtomicU64::new(0) }; 64],
 });

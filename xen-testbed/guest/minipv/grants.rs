@@ -2,15 +2,15 @@
 
 use core::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 
-use crate::hypercall::{DOM0, DOMID_SELF, GRANT_TABLE_OP, crash, hypercall};
-use crate::memory::{PAGE_SHIFT, Page, map};
+use crate::hypercall::DOM0;
+use crate::memory::Page;
 
 pub(crate) const PERMIT_ACCESS: u16 = 1;
 pub(crate) const READ_ONLY: u16 = 4;
 
 /// `grant_entry_v1_t`.
 #[repr(C)]
-struct GrantEntry {
+pub(crate) struct GrantEntry {
     flags: AtomicU16,
     domain: AtomicU16,
     frame: AtomicU32,
@@ -22,8 +22,10 @@ impl GrantEntry {
     }
 }
 
+pub(crate) type GrantTable = [Page<[GrantEntry; 512]>; 2];
+
 /// Xen's grant table is mapped over it.
-static GRANT_TABLE: [Page<[GrantEntry; 512]>; 2] = [const { Page([const { GrantEntry::new() }; 512]) }; 2];
+pub(crate) static GRANT_TABLE: GrantTable = [const { Page([const { GrantEntry::new() }; 512]) }; 2];
 
 fn entry_of(reference: u32) -> &'static GrantEntry {
     let reference = reference as usize;
@@ -40,28 +42,4 @@ pub(crate) fn grant(reference: u32, flags: u16, frame: u32) {
 /// Returns the flags before: Xen marks there what is mapped. 0 revokes the grant.
 pub(crate) fn set_flags(reference: u32, flags: u16) -> u16 {
     entry_of(reference).flags.swap(flags, Ordering::AcqRel)
-}
-
-/// `struct gnttab_setup_table`.
-#[repr(C)]
-struct SetupTable {
-    domain: u16,
-    frame_count: u32,
-    status: i16,
-    frames: *mut u64,
-}
-
-pub(crate) fn map_table() {
-    const SETUP_TABLE: u64 = 2;
-    let mut frames = [0_u64; GRANT_TABLE.len()];
-    let mut table =
-        SetupTable { domain: DOMID_SELF, frame_count: 2, status: -1, frames: frames.as_mut_ptr() };
-    // SAFETY: one record, which names room for as many frames as it asks for.
-    let refused = unsafe { hypercall(GRANT_TABLE_OP, [SETUP_TABLE, (&raw mut table) as u64, 1]) } != 0;
-    if refused || table.status != 0 {
-        crash();
-    }
-    for (page, frame) in GRANT_TABLE.iter().zip(frames) {
-        map(page, frame << PAGE_SHIFT);
-    }
 }

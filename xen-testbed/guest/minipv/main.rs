@@ -1,4 +1,4 @@
-//! minipv: a tiny PV guest, a living peer for tests that run in dom0.
+//! minipv: a tiny guest, a living peer for tests that run in dom0.
 //!
 //! It boots in a fraction of a second, prints one line on its console,
 //! `minipv ready port=P control=R readonly=R pool=FIRST+COUNT`, and then does what dom0 asks. All its grants are for
@@ -36,22 +36,24 @@
 #![no_std]
 #![no_main]
 
-mod boot;
 mod console;
 mod events;
 mod grants;
 mod hypercall;
+#[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
+#[cfg_attr(target_arch = "aarch64", path = "arm.rs")]
+mod machine;
 mod memory;
 
 use core::fmt::Write as _;
 use core::sync::atomic::Ordering;
 
-use crate::boot::StartInfo;
 use crate::console::Console;
 use crate::events::Port;
 use crate::grants::{PERMIT_ACCESS, READ_ONLY};
 use crate::hypercall::{crash, power_off};
-use crate::memory::{EMPTY, PAGE_SHIFT, Words};
+use crate::machine::StartInfo;
+use crate::memory::{EMPTY, Words};
 
 static CONTROL: Words = EMPTY;
 static READ_ONLY_PAGE: Words = EMPTY;
@@ -62,12 +64,11 @@ const READ_ONLY_GRANT: u32 = 9;
 const POOL_GRANTS: u32 = 10;
 
 extern "C" fn main(info: &StartInfo) -> ! {
-    memory::map(&events::SHARED_INFO, info.shared_info);
-    memory::map(&console::CONSOLE, info.console_frame << PAGE_SHIFT);
-    grants::map_table();
-    share_pages(info.frames());
+    info.map_shared_info(&events::SHARED_INFO);
+    info.map_grant_table(&grants::GRANT_TABLE);
+    share_pages(info);
 
-    let mut console = Console::new(info.console_port);
+    let mut console = Console::new(info.console());
     let port = events::offer_port().unwrap_or_else(|| crash());
     // Exactly one line, so that whoever waits for it has nothing else to skip. The console never fails.
     let _ = writeln!(
@@ -78,18 +79,18 @@ extern "C" fn main(info: &StartInfo) -> ! {
     Guest { console, port: Some(port), extra: [0; EXTRA_PORTS], extra_count: 0 }.run()
 }
 
-fn share_pages(frames: &[u64]) {
+fn share_pages(info: &StartInfo) {
     CONTROL.0[word::MAGIC].store(MAGIC, Ordering::Relaxed);
-    grants::grant(CONTROL_GRANT, PERMIT_ACCESS, memory::frame_of(frames, &CONTROL));
+    grants::grant(CONTROL_GRANT, PERMIT_ACCESS, info.frame_of(&CONTROL));
 
     for (word, first) in READ_ONLY_PAGE.0.iter().zip((0_u8..=255).step_by(4).cycle()) {
         word.store(u32::from_le_bytes([first, first + 1, first + 2, first + 3]), Ordering::Relaxed);
     }
-    grants::grant(READ_ONLY_GRANT, PERMIT_ACCESS | READ_ONLY, memory::frame_of(frames, &READ_ONLY_PAGE));
+    grants::grant(READ_ONLY_GRANT, PERMIT_ACCESS | READ_ONLY, info.frame_of(&READ_ONLY_PAGE));
 
     for ((page, index), reference) in POOL.iter().zip(0..).zip(POOL_GRANTS..) {
         page.0[0].store(index, Ordering::Relaxed);
-        grants::grant(reference, PERMIT_ACCESS, memory::frame_of(frames, page));
+        grants::grant(reference, PERMIT_ACCESS, info.frame_of(page));
     }
 }
 

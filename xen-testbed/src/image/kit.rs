@@ -9,15 +9,16 @@ use anyhow::{Context, Result};
 use super::Parts;
 use super::cpio::Cpio;
 use super::dom0::{MODPROBE, write_busybox, write_modules};
-use crate::cells::Architecture;
+use crate::cache::Cache;
 use crate::minipv;
 use crate::progress::note;
+use crate::toolchain::Toolchain;
 
 /// A Linux guest's first program.
 pub(super) const INIT: &str = include_str!("../../guest/init");
 
 /// Writes the kit to `path`.
-pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
+pub(super) fn write(cache: &Cache, parts: &Parts, path: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(path.parent().unwrap_or(path)).context("cannot write to the cache")?;
     let ramdisk = scratch.path().join("initrd.cpio");
     write_ramdisk(parts, &ramdisk)?;
@@ -25,13 +26,12 @@ pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
     let mut kit = Cpio::new(BufWriter::new(file));
     kit.copy_program("guests/vmlinux", &parts.linux.path("vmlinux"))?;
     kit.copy_program("guests/initrd.cpio", &ramdisk)?;
-    if parts.cell.architecture == Architecture::Amd64 {
-        let tiny = scratch.path().join("minipv");
-        match minipv::build(&tiny) {
-            Ok(()) => kit.copy_program("guests/minipv", &tiny)?,
-            // a project's own compiler may be too old for it, and most projects do without this guest
-            Err(error) => note(&format!("`guest mini` will not work: {error:#}")),
-        }
+    let tiny = scratch.path().join("minipv");
+    let toolchain = Toolchain::prepare(cache, parts.cell.architecture);
+    match toolchain.and_then(|toolchain| minipv::build(&toolchain, &tiny)) {
+        Ok(()) => kit.copy_program("guests/minipv", &tiny)?,
+        // a project's own compiler may be too old for it, and most projects do without this guest
+        Err(error) => note(&format!("`guest mini` will not work: {error:#}")),
     }
     kit.finish()?;
     Ok(())

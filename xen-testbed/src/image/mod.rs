@@ -61,7 +61,7 @@ impl Image {
         let _progress = Progress::phase(format!("building the dom0 image of {cell}"));
         let scratch = cache.scratch()?;
         dom0::write(&image.parts, &scratch.path().join("dom0.cpio"))?;
-        kit::write(&image.parts, &scratch.path().join("kit.cpio"))?;
+        kit::write(cache, &image.parts, &scratch.path().join("kit.cpio"))?;
         fs::write(scratch.path().join("identity"), &identity).context("cannot write to the cache")?;
         cache.commit(scratch, &image.folder)?;
         Ok(image)

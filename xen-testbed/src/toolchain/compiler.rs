@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{host_c_compiler, is_of_the_host, write_starter};
+use super::host_c_compiler;
+use super::starter::{is_of_the_host, write_starter};
 use crate::apt::{Collection, Order, packages_in, unpack};
 use crate::cache::{Cache, fingerprint};
 use crate::cells::{Architecture, TOOL_SUITE};
@@ -32,7 +33,7 @@ pub(crate) fn c_compiler(cache: &Cache, architecture: Architecture) -> Result<Pa
             format!("libc6-dev-{}-cross", architecture.debian()),
         ],
         needed: &|package| !is_of_the_host(package),
-        recipe: fingerprint([include_str!("compiler.rs"), include_str!("mod.rs")]),
+        recipe: fingerprint([include_str!("compiler.rs"), include_str!("starter.rs")]),
         extract: &extract,
     };
     Ok(Collection::prepare(cache, &order)?.path(STARTER))

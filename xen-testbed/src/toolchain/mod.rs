@@ -3,13 +3,13 @@
 mod compiler;
 pub(crate) mod headers;
 mod rust;
+mod starter;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::env;
+use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 pub(crate) use self::compiler::c_compiler;
 pub(crate) use self::rust::is_installed as has_target;
@@ -17,57 +17,55 @@ use crate::cache::Cache;
 use crate::cells::Architecture;
 
 /// The compiler and linker for programs of one architecture.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Toolchain {
-    variables: Vec<(String, OsString)>,
+    /// What the programs run on.
+    pub(crate) architecture: Architecture,
+    /// It links Rust programs, too. `None`: rustc finds one.
+    c_compiler: Option<PathBuf>,
+    /// `None`: this machine's own.
+    rust_compiler: Option<PathBuf>,
 }
 
 impl Toolchain {
     /// The toolchain from the cache or the archive; this machine's own for its own architecture.
     pub(crate) fn prepare(cache: &Cache, architecture: Architecture) -> Result<Self> {
-        let mut toolchain = Self::default();
         if architecture == Architecture::Amd64 {
-            return Ok(toolchain);
+            return Ok(Self::host());
         }
-        let target = architecture.target();
-        let compiler = c_compiler(cache, architecture)?;
-        let name = target.replace('-', "_");
-        toolchain.set(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), &compiler);
-        toolchain.set(format!("CC_{name}"), &compiler);
-        if !rust::is_installed(&target) {
-            toolchain.set("RUSTC".into(), &rust::compiler(cache, architecture)?);
-        }
-        Ok(toolchain)
+        let c_compiler = Some(c_compiler(cache, architecture)?);
+        let is_installed = rust::is_installed(&architecture.target());
+        let rust_compiler = if is_installed { None } else { Some(rust::compiler(cache, architecture)?) };
+        Ok(Self { architecture, c_compiler, rust_compiler })
     }
 
-    fn set(&mut self, variable: String, value: &Path) {
-        self.variables.push((variable, value.into()));
+    /// This machine's own.
+    pub(crate) fn host() -> Self {
+        Self { architecture: Architecture::Amd64, c_compiler: None, rust_compiler: None }
     }
 
     /// Makes `cargo` use this toolchain.
     pub(crate) fn apply<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
-        cargo.envs(self.variables.iter().map(|(name, value)| (name, value)))
+        let name = self.architecture.target().replace('-', "_");
+        if let Some(compiler) = &self.c_compiler {
+            cargo.env(format!("CARGO_TARGET_{}_LINKER", name.to_uppercase()), compiler);
+            cargo.env(format!("CC_{name}"), compiler);
+        }
+        if let Some(compiler) = &self.rust_compiler {
+            cargo.env("RUSTC", compiler);
+        }
+        cargo
     }
-}
 
-/// Writes a script that starts the program `name` of the folder `root` with the libraries that lie there. The script finds
-/// them relative to itself, so that the folder can be moved.
-fn write_starter(root: &Path, script: &str, name: &str) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let path = root.join(script);
-    let text = format!(
-        "#!/bin/sh\nroot=$(dirname \"$(readlink -f \"$0\")\")\n\
-         export LD_LIBRARY_PATH=\"$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\"\n\
-         exec \"$root/{name}\" \"$@\"\n"
-    );
-    fs::write(&path, text)
-        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
-        .with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The C library and its companion come from this machine: they belong to its dynamic loader.
-fn is_of_the_host(package: &str) -> bool {
-    ["libc6", "libgcc-s1", "libstdc++6"].contains(&package)
+    /// A call of the Rust compiler, for what is made without cargo.
+    pub(crate) fn rustc(&self) -> Command {
+        let mut rustc = Command::new(self.rust_compiler.clone().unwrap_or_else(rust::host_compiler));
+        rustc.args(["--target", &self.architecture.target()]);
+        if let Some(linker) = &self.c_compiler {
+            rustc.arg("-C").arg(format!("linker={}", linker.display()));
+        }
+        rustc
+    }
 }
 
 /// The C compiler of this machine.

@@ -10,7 +10,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, bail};
 
-use super::{is_of_the_host, write_starter};
+use super::starter::{is_of_the_host, write_starter};
 use crate::apt::{Collection, Order, packages_in, unpack};
 use crate::cache::{Cache, fingerprint};
 use crate::cells::{Architecture, TOOL_SUITE};
@@ -18,9 +18,14 @@ use crate::progress::Progress;
 
 /// Whether this machine's own compiler can make programs for `target`.
 pub(crate) fn is_installed(target: &str) -> bool {
-    let compiler = env::var_os("RUSTC").map_or_else(|| PathBuf::from("rustc"), PathBuf::from);
-    let output = Command::new(compiler).args(["--print", "target-libdir", "--target", target]).output();
+    let output =
+        Command::new(host_compiler()).args(["--print", "target-libdir", "--target", target]).output();
     output.is_ok_and(|output| Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
+
+/// This machine's own compiler.
+pub(super) fn host_compiler() -> PathBuf {
+    env::var_os("RUSTC").map_or_else(|| "rustc".into(), PathBuf::from)
 }
 
 /// A compiler that can.
@@ -75,7 +80,7 @@ fn collection(
         architecture,
         seeds: vec![seed.to_owned()],
         needed,
-        recipe: fingerprint([include_str!("rust.rs"), include_str!("mod.rs")]),
+        recipe: fingerprint([include_str!("rust.rs"), include_str!("starter.rs")]),
         extract: &extract,
     };
     Collection::prepare(cache, &order)
