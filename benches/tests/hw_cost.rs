@@ -19,6 +19,9 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Opening and closing a file. With debug assertions, std asks the kernel whether a descriptor is open before closing it.
 const OPEN_AND_CLOSE: u64 = if cfg!(debug_assertions) { 3 } else { 2 };
 
+/// Keeping a mapped grant from children is a call of its own where the kernel does not see to it: outside of PV domains.
+const KEEP_FROM_CHILDREN: u64 = if cfg!(target_arch = "x86_64") { 0 } else { 1 };
+
 /// What an operation cost.
 #[derive(Debug, PartialEq, Eq)]
 struct Cost {
@@ -115,9 +118,10 @@ fn grants() {
     for count in [1, 32, 512] {
         let references = &pages.grants()[..count];
         let map = || gnttab.map(DomId::ZERO, references).expect("mapped");
-        assert_eq!(meter.measure(map).1, cost(3, 0), "map {count}: ioctl, mmap, ioctl");
+        let mapped = 3 + KEEP_FROM_CHILDREN;
+        assert_eq!(meter.measure(map).1, cost(mapped, 0), "map {count}: ioctl, mmap, ioctl");
         let map = || drop(gnttab.map(DomId::ZERO, references).expect("mapped"));
-        assert_eq!(meter.measure(map).1, cost(4, 0), "map and unmap {count}: munmap is all that is added");
+        assert_eq!(meter.measure(map).1, cost(mapped + 1, 0), "map and unmap {count}: and munmap");
     }
     let mapping = gnttab.map(DomId::ZERO, pages.grants()).expect("mapped");
     let mut buffer = vec![0; mapping.len()];
@@ -199,13 +203,13 @@ fn foreign_memory() {
     let guest = Guest::start();
     let memory = ForeignMemory::open().expect("privcmd");
     let table = Resource::GrantTable(GrantTableFrames::Shared);
-    let map = || memory.map_resource(guest.0, table, 0, 2).expect("mapped");
-    assert_eq!(meter.measure(map).1, cost(2, 0), "mmap and ioctl for a resource");
+    let map = |index| memory.map_resource(guest.0, table, index, 1).expect("mapped");
+    assert_eq!(meter.measure(|| map(0)).1, cost(2, 0), "mmap and ioctl for a resource");
     // The frames that the guest granted: entries of 8 bytes, the last four of which are the frame's number.
-    let table = map();
-    let frames: Vec<_> = (10..610)
-        .map(|reference| Gfn::new(table.read::<u32>(reference * 8 + 4).expect("inside").into()))
-        .collect();
+    let table = [map(0), map(1)];
+    let entry =
+        |reference: usize| table[reference / 512].read::<u32>(reference % 512 * 8 + 4).expect("inside");
+    let frames: Vec<_> = (10..610).map(|reference| Gfn::new(entry(reference).into())).collect();
     for count in [1, 64, 512] {
         let map = || memory.map(guest.0, &frames[..count]).expect("mapped");
         assert_eq!(meter.measure(map).1, cost(2, 0), "map {count}: mmap and ioctl");

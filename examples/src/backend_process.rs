@@ -4,11 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// How long the backend may take to end when it is asked to. It gives the guest 10 seconds.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
@@ -57,13 +58,18 @@ impl BackendProcess {
             if let Some(status) = self.ended()? {
                 return Ok(status);
             }
-            anyhow::ensure!(
-                Instant::now() < deadline,
-                "blkback has not ended in time; its log:\n{}",
-                self.log()
-            );
-            thread::sleep(Duration::from_millis(20));
+            let left = deadline.saturating_duration_since(Instant::now());
+            anyhow::ensure!(!left.is_zero(), "blkback has not ended in time; its log:\n{}", self.log());
+            let process = pidfd_open(self.pid()?, PidfdFlags::empty()).context("cannot watch blkback")?;
+            match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left.try_into()?)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("cannot wait for blkback"),
+            }
         }
+    }
+
+    fn pid(&self) -> Result<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without id")
     }
 
     /// Asks it to end (SIGTERM), and waits until it has.
@@ -87,9 +93,7 @@ impl BackendProcess {
         if self.ended()?.is_some() {
             return Ok(());
         }
-        let pid =
-            i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a process without id")?;
-        kill_process(pid, signal).context("cannot send a signal to blkback")
+        kill_process(self.pid()?, signal).context("cannot send a signal to blkback")
     }
 
     /// What it has printed so far.

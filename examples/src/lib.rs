@@ -8,11 +8,14 @@
 //!    a disk in xenstore.
 //! 3. [`blkfront`]: the other side, a small frontend for tests and for the hostile frontend.
 //!
+//! [`self_check`] uses every operation of the crates on the machine at hand, and tells whether it works there.
+//!
 //! [`xenstore`] is a small client for `/dev/xen/xenbus`, and [`xenbus`] what both sides of any PV device agree on.
 
 pub mod backend_process;
 pub mod blkback;
 pub mod blkfront;
 pub mod blkif;
+pub mod self_check;
 pub mod xenbus;
 pub mod xenstore;

@@ -13,8 +13,8 @@ use examples::blkfront::{FrontQueue, Frontend, Shape};
 use examples::blkif::layout::{DiscardRecord, RequestRecord, operation};
 use examples::blkif::{PAGE_SIZE, Status};
 
-/// Pages of the test disk: 4 MiB.
-const DISK_PAGES: usize = 1024;
+/// Pages of the test disk: 2 MiB and a bit.
+const DISK_PAGES: usize = 520;
 const SECTORS_PER_PAGE: u64 = 8;
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -24,11 +24,12 @@ fn deadline() -> Instant {
 
 /// Bytes that tell page and round apart.
 fn pattern(page: usize, round: usize) -> Vec<u8> {
-    (0..PAGE_SIZE / 8).flat_map(|word| ((page << 32 | round << 16 | word) as u64).to_le_bytes()).collect()
+    let words = (0..PAGE_SIZE / 8).map(|word| ((page << 32 | round << 16 | word) as u64).to_le_bytes());
+    words.collect::<Vec<_>>().concat()
 }
 
 fn patterns(first: usize, count: usize, round: usize) -> Vec<u8> {
-    (first..first + count).flat_map(|page| pattern(page, round)).collect()
+    (first..first + count).map(|page| pattern(page, round)).collect::<Vec<_>>().concat()
 }
 
 fn sector(page: usize) -> u64 {

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{MmapBatchV2, Privcmd};
-use xen_sys::xen_public::errno::{ENOENT, EPERM};
+use xen_sys::xen_public::errno::{EINVAL, ENOENT, EPERM};
 use xen_sys::{Access, Device, DomId, Gfn, SharedMemory};
 
 /// How the mapping of one frame ended.
@@ -58,6 +58,10 @@ pub(crate) struct Plan {
     /// How many frames one mapping of the kernel's holds: at least one, in whole pages of the kernel's.
     pub(crate) frames_per_mapping: usize,
 }
+
+/// No frame has a number as high as this: a page table has room for 40 bits of it. The kernel cuts longer numbers off, and maps
+/// another frame.
+const END_OF_FRAMES: u64 = 1 << 40;
 
 /// Calls `body` with `count` default values: on the stack as long as that is reasonable, so that small maps do not
 /// allocate.
@@ -114,6 +118,11 @@ pub(crate) unsafe fn map<A: Access>(
     let window =
         Window { device, domain, memory: &memory, frames, frames_per_mapping: plan.frames_per_mapping };
     window.fill_all(statuses).map_err(failed)?;
+    for (_, status) in frames.iter().zip(&mut *statuses).filter(|(gfn, _)| gfn.get() >= END_OF_FRAMES) {
+        if status.is_mapped() {
+            *status = FrameStatus(-EINVAL);
+        }
+    }
     if any_paged_out(statuses) && !own_domain::is_auto_translated() {
         window.await_paged_out(statuses, paged_out_deadline);
     }

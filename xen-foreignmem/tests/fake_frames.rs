@@ -62,6 +62,26 @@ fn the_frame_that_fails_is_named_although_the_request_succeeded() {
 }
 
 #[test]
+fn a_frame_whose_number_the_kernel_cuts_is_never_accessed() {
+    let log = Log::default();
+    let (memory, _ram) = foreign_memory();
+    // as the kernel does: the upper bits go, and what is left is there
+    let _fake = driver(&log, |_, operand| {
+        let batch = Batch::of(operand);
+        (0..batch.count).for_each(|index| batch.set_error(index, 0));
+        Ok(0)
+    });
+    for bit in [40, 52, 63] {
+        let cut = 8 | 1 << bit;
+        let error = memory.map(guest(), &gfns(&[8, cut])).expect_err("there is no such frame");
+        assert!(matches!(&error, Error::Frame { index: 1, gfn, .. } if gfn.get() == cut), "{error:?}");
+        let partial = memory.map_partial(guest(), &gfns(&[cut, 8])).expect("one of them is there");
+        let statuses: Vec<_> = partial.statuses().iter().map(|status| status.errno()).collect();
+        assert_eq!(statuses, [Some(EINVAL), None]);
+    }
+}
+
+#[test]
 fn a_refused_request_leaves_nothing_mapped() {
     for (number, partial) in [(ENOMEM, false), (ENOMEM, true), (EPERM, false), (EPERM, true)] {
         let log = Log::default();

@@ -1,14 +1,14 @@
-//! Memory of a PV guest, on real Xen: its frames by machine number, its grant table, and what is refused.
+//! Memory of a guest, on real Xen: its frames (of a PV guest, by machine number), its grant table, and what is refused.
 
 #[expect(dead_code, reason = "other test programs use the rest")]
 mod common;
 
-use common::{Guest, field};
+use common::{Guest, field, stop_after_us};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use xen_foreignmem::{
     DomId, Error, ForeignMemory, Gfn, GrantTableFrames, PartialMapping, ReadOnly, Resource, ResourceMapping,
     VcpuId,
@@ -28,26 +28,47 @@ fn nobody() -> DomId {
 }
 
 /// An entry of a grant table of version 1: flags, the domain that it is for, and the frame.
-fn entry(table: &ResourceMapping<ReadOnly>, reference: u32) -> (u16, u16, Gfn) {
-    let offset = usize::try_from(reference).expect("small") * 8;
-    let [flags, domain] = table.read(offset).expect("inside");
-    (flags, domain, Gfn::new(table.read::<u32>(offset + 4).expect("inside").into()))
+fn entry(table: &[ResourceMapping<ReadOnly>], reference: u32) -> (u16, u16, Gfn) {
+    let reference = usize::try_from(reference).expect("small");
+    let (frame, offset) = (&table[reference / 512], reference % 512 * 8);
+    let [flags, domain] = frame.read(offset).expect("inside");
+    (flags, domain, Gfn::new(frame.read::<u32>(offset + 4).expect("inside").into()))
+}
+
+/// Frames of a guest's grant table, each mapped for itself: kernels with larger pages than Xen's cannot do more.
+fn grant_table(domain: DomId) -> Vec<ResourceMapping<ReadOnly>> {
+    let memory = memory();
+    let frame = |index| memory.options(domain).read_only().map_resource(GRANT_TABLE, index, 1);
+    (0..2).map(|index| frame(index).expect("a frame of its grant table")).collect()
 }
 
 /// A guest, its grant table, and the frames of the pool that it granted.
 struct Pool {
     guest: Guest,
-    table: ResourceMapping<ReadOnly>,
+    table: Vec<ResourceMapping<ReadOnly>>,
     first: u32,
     frames: Vec<Gfn>,
     control: GrantRef,
 }
 
 impl Pool {
+    /// The guest that the tests of this program share, with each page of its pool numbered: to start one takes most of a
+    /// second.
+    fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: OnceLock<(Mutex<Pool>, Child)> = OnceLock::new();
+        let start = || (Mutex::new(Pool::start("shared")), stop_after_us("shared"));
+        let (pool, _) = SHARED.get_or_init(start);
+        let pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let pages = memory().map(pool.guest.domain, &pool.frames).expect("mapped");
+        for index in 0..pool.frames.len() {
+            pages.write(index * 4096, &(index as u64)).expect("inside");
+        }
+        pool
+    }
+
     fn start(name: &str) -> Self {
         let (guest, line) = Guest::mini(name);
-        let table = memory().options(guest.domain).read_only().map_resource(GRANT_TABLE, 0, 2);
-        let table = table.expect("its grant table");
+        let table = grant_table(guest.domain);
         let (first, count) = field(&line, "pool").split_once('+').expect("FIRST+COUNT");
         let (first, count): (u32, u32) = (first.parse().expect("a number"), count.parse().expect("a number"));
         let frames = (first..first + count).map(|reference| entry(&table, reference).2).collect();
@@ -59,7 +80,8 @@ impl Pool {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_console_ring_of_a_pv_guest_is_a_machine_frame() {
-    let (guest, _) = Guest::mini("ring");
+    let pool = Pool::shared();
+    let guest = &pool.guest;
     let ring = memory().map_read_only(guest.domain, &[guest.console_ring()]).expect("mapped");
     // Behind 1024 bytes of input: what the guest printed.
     let output: [u8; 2048] = ring.read(1024).expect("inside");
@@ -70,7 +92,7 @@ fn the_console_ring_of_a_pv_guest_is_a_machine_frame() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_grant_table_that_xen_keeps_is_the_one_that_the_guest_filled() {
-    let pool = Pool::start("table");
+    let pool = Pool::shared();
     let (flags, domain, control) = entry(&pool.table, pool.control.get());
     assert_eq!((flags & 7, domain), (1, 0), "access permitted, to dom0");
     assert_eq!(entry(&pool.table, 9).0 & 7, 5, "the read-only one");
@@ -86,7 +108,7 @@ fn the_grant_table_that_xen_keeps_is_the_one_that_the_guest_filled() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn hundreds_of_machine_frames_are_mapped_at_once() {
-    let pool = Pool::start("frames");
+    let pool = Pool::shared();
     for count in [1, 64, pool.frames.len()] {
         let mapping = memory().map(pool.guest.domain, &pool.frames[..count]).expect("mapped");
         for index in 0..count {
@@ -112,7 +134,7 @@ fn hundreds_of_machine_frames_are_mapped_at_once() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_frame_that_fails_is_named() {
-    let pool = Pool::start("blame");
+    let pool = Pool::shared();
     for bad in [Gfn::new(0), Gfn::new(0xff_ffff), Gfn::new(u64::MAX >> 12)] {
         for place in [0, 37, 63] {
             let mut frames = pool.frames[..64].to_vec();
@@ -147,6 +169,10 @@ fn domains_that_are_not_there_are_named() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn own_frames_are_mapped_as_self_only() {
+    if cfg!(not(target_arch = "x86_64")) {
+        println!("skipped: only a PV domain maps its own frames");
+        return;
+    }
     let frames: Vec<_> = (0..1 << 17).map(Gfn::new).collect();
     let of_self = memory().options(DomId::SELF).read_only().map_partial(&frames).expect("in part");
     let mapped = (0..frames.len()).filter(|&index| of_self.is_mapped(index)).count();
@@ -158,8 +184,28 @@ fn own_frames_are_mapped_as_self_only() {
 
 #[test]
 #[ignore = "needs Xen dom0"]
+fn several_frames_of_a_resource_are_one_mapping_or_refused() {
+    let pool = Pool::shared();
+    let both = memory().options(pool.guest.domain).read_only().map_resource(GRANT_TABLE, 0, 2);
+    if rustix::param::page_size() > 4096 {
+        let error = both.expect_err("the kernel would damage its page tables");
+        assert!(error.to_string().contains("map them one by one"), "{error}");
+        return;
+    }
+    let both = both.expect("its grant table");
+    for (index, frame) in pool.table.iter().enumerate() {
+        let (mut one, mut other) = ([0; 4096], [0; 4096]);
+        both.copy_to_slice(index * 4096, &mut one).expect("inside");
+        frame.copy_to_slice(0, &mut other).expect("inside");
+        assert!(one == other, "frame {index}");
+    }
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
 fn resources_have_sizes() {
-    let (guest, _) = Guest::mini("sizes");
+    let pool = Pool::shared();
+    let guest = &pool.guest;
     let memory = memory();
     let frames = memory.resource_size(guest.domain, GRANT_TABLE).expect("a size");
     assert!(frames >= 2, "{frames}");
@@ -178,36 +224,42 @@ fn resources_have_sizes() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_restricted_handle_is_refused_other_domains() {
-    let pool = Pool::start("mine");
-    let (other, _) = Guest::mini("other");
-    let memory = memory();
-    let clone = memory.clone();
-    let before = memory.map(other.domain, &[other.console_ring()]).expect("mapped");
-    let restricted = memory.restrict(pool.guest.domain).expect("restricted");
+    let pool = Pool::shared();
+    let guest = pool.guest.domain;
+    let restricted = memory().restrict(guest).expect("restricted");
     let mapping = restricted.map(&pool.frames[..3]).expect("its own domain");
     assert_eq!(mapping.read::<u64>(8192).expect("inside"), 2);
     assert!(restricted.resource_size(GRANT_TABLE).expect("a size") > 0);
     drop(restricted.map_resource(GRANT_TABLE, 0, 1).expect("its own domain"));
+
+    // The guest is the other domain to this one.
+    let memory = memory();
+    let clone = memory.clone();
+    let ring = [pool.guest.console_ring()];
+    let before = memory.map(guest, &ring).expect("mapped");
+    let restricted = memory.restrict(nobody()).expect("restricted");
+    let error = restricted.map(&ring).expect_err("allowed, but nobody is there");
+    assert!(matches!(error, Error::Frame { .. }), "{error:?}");
     let refusals = [
-        clone.map(other.domain, &[other.console_ring()]).map(drop),
-        clone.map_partial(other.domain, &[other.console_ring()]).map(drop),
+        clone.map(guest, &ring).map(drop),
+        clone.map_partial(guest, &ring).map(drop),
         clone.map(DomId::SELF, &[Gfn::new(1)]).map(drop),
-        clone.map_resource(other.domain, GRANT_TABLE, 0, 1).map(drop),
-        clone.resource_size(other.domain, GRANT_TABLE).map(drop),
+        clone.map_resource(guest, GRANT_TABLE, 0, 1).map(drop),
+        clone.resource_size(guest, GRANT_TABLE).map(drop),
     ];
     for refusal in refusals {
         assert!(matches!(refusal, Err(Error::Restricted { .. })), "{refusal:?}");
     }
-    let error = clone.clone().restrict(other.domain).expect_err("once only");
+    let error = clone.clone().restrict(guest).expect_err("once only");
     assert!(error.to_string().contains("restricted to another one already"), "{error}");
-    clone.restrict(pool.guest.domain).expect("the same again");
+    clone.restrict(nobody()).expect("the same again");
     assert_eq!(before.read::<[u8; 6]>(1024).expect("inside"), *b"minipv", "what was mapped stays mapped");
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn threads_share_a_handle() {
-    let pool = Pool::start("threads");
+    let pool = Pool::shared();
     let memory = memory();
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -230,7 +282,7 @@ fn threads_share_a_handle() {
 #[ignore = "needs Xen dom0"]
 #[expect(unsafe_code, reason = "runs code in a forked child")]
 fn a_child_that_drops_a_mapping_unmaps_nothing() {
-    let pool = Pool::start("fork");
+    let pool = Pool::shared();
     let mapping = memory().map(pool.guest.domain, &pool.frames[..8]).expect("mapped");
     let mapping = Arc::new(Mutex::new(Some(mapping)));
     let of_child = Arc::clone(&mapping);

@@ -20,7 +20,7 @@ fn gnttab() -> Gnttab {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn events_and_memory_reach_the_guest_and_come_back() {
-    let mini = MiniGuest::start("pingpong");
+    let mini = MiniGuest::shared();
     assert_eq!(&mini.control.read::<[u8; 4]>(word::MAGIC).expect("inside"), b"MINI");
     let before = mini.word(word::EVENTS);
     for round in 1..=200 {
@@ -40,7 +40,7 @@ fn events_and_memory_reach_the_guest_and_come_back() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn hundreds_of_pages_are_mapped_at_once() {
-    let mini = MiniGuest::start("pool");
+    let mini = MiniGuest::shared();
     let pool = gnttab().map(mini.domain, &mini.pool).expect("mapped");
     assert_eq!(pool.len(), mini.pool.len() * 4096);
     for index in 0..pool.pages() {
@@ -59,7 +59,7 @@ fn hundreds_of_pages_are_mapped_at_once() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_guest_sees_its_page_mapped_and_unmapped() {
-    let mini = MiniGuest::start("revoke");
+    let mini = MiniGuest::shared();
     let mapping = gnttab().map_read_only(mini.domain, &[mini.read_only]).expect("mapped");
     let expected: Vec<u8> = (0..=255).cycle().take(4096).collect();
     let mut bytes = vec![0; 4096];
@@ -78,7 +78,7 @@ fn the_guest_sees_its_page_mapped_and_unmapped() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_grant_that_fails_is_named() {
-    let mini = MiniGuest::start("blame");
+    let mini = MiniGuest::shared();
     let error = gnttab().map(mini.domain, &[mini.read_only]).expect_err("read-only");
     assert!(
         matches!(error, Error::Grant { index: 0, status: GrantStatus::PERMISSION_DENIED, .. }),
@@ -116,8 +116,8 @@ fn grants_in_use_by_xens_account(domain: DomId) -> usize {
     };
     run(&["dmesg", "-c"]);
     run(&["debug-keys", "g"]);
-    std::thread::sleep(Duration::from_millis(300));
     let text = run(&["dmesg"]);
+    assert!(text.contains("gnttab_usage_print_all ] done"), "Xen lists before the order returns: {text}");
     let mut inside = false;
     let lines = text.lines().filter(|line| {
         if line.contains("grant-table for remote") {
@@ -131,7 +131,7 @@ fn grants_in_use_by_xens_account(domain: DomId) -> usize {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn xens_own_account_agrees() {
-    let mini = MiniGuest::start("account");
+    let mini = MiniGuest::shared();
     let before = grants_in_use_by_xens_account(mini.domain);
     let mapping = gnttab().map(mini.domain, &mini.pool[10..30]).expect("mapped");
     assert_eq!(grants_in_use_by_xens_account(mini.domain), before + 20);
@@ -146,7 +146,7 @@ fn xens_own_account_agrees() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn copies_go_both_ways_and_between_grants() {
-    let mini = MiniGuest::start("copy");
+    let mini = MiniGuest::shared();
     let grant = |index: usize| Grant::new(mini.domain, mini.pool[index]);
     let gnttab = gnttab();
     let mapping = gnttab.map(mini.domain, &mini.pool).expect("mapped");
@@ -187,7 +187,7 @@ fn copies_go_both_ways_and_between_grants() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_copy_that_fails_in_part_says_where() {
-    let mini = MiniGuest::start("partial");
+    let mini = MiniGuest::shared();
     let (mut first, mut second, mut third) = ([1; 64], [1; 64], [1; 64]);
     let good = Grant::new(mini.domain, mini.read_only);
     let bad = Grant::new(mini.domain, GrantRef::new(1_000_000));
@@ -213,7 +213,7 @@ fn a_copy_that_fails_in_part_says_where() {
 #[ignore = "needs Xen dom0"]
 fn hundreds_of_ports_of_a_guest_are_taken_in_one_batch() {
     const PORTS: usize = 700;
-    let mini = MiniGuest::start("ports");
+    let mini = MiniGuest::shared();
     assert_eq!(mini.command(command::OFFER_PORTS, 700), 700);
     let evtchn = Evtchn::open().expect("the event channel device");
     let remote: [u32; PORTS] = mini.control.read(word::EXTRA_PORTS).expect("inside");
@@ -260,7 +260,7 @@ fn memory_outlives_its_domain() {
     let pool = gnttab().map(mini.domain, &mini.pool[..4]).expect("mapped");
     pool.write(100, &0x1234_5678_u32).expect("inside");
     mini.order(command::CRASH, 0);
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(100));
     guest(&["stop", "crash"]);
     assert_eq!(pool.read::<u32>(100).expect("inside"), 0x1234_5678, "no fault, no other memory");
     drop(pool);

@@ -81,7 +81,8 @@ fn print_banner(options: &MapOptions<'_, ReadOnly>, domain: DomId, limit: u64) -
     const BATCH: u64 = 2048;
     let expected = frames_of(domain).unwrap_or(u64::MAX);
     let (mut first, mut seen) = (0, 0);
-    // Old buffers hold copies that were overwritten in part: what stands there twice is right.
+    // Old buffers hold copies behind which the end of a longer text is left: what stands there twice is right, or else the
+    // shortest.
     let mut found: Vec<(u64, String)> = Vec::new();
     while first < limit && seen < expected {
         let frames: Vec<_> = (first..=first + BATCH).map(Gfn::new).collect();
@@ -101,7 +102,7 @@ fn print_banner(options: &MapOptions<'_, ReadOnly>, domain: DomId, limit: u64) -
         seen += batch.statuses()[1..].iter().map(|status| u64::from(status.is_mapped())).sum::<u64>();
         first += BATCH;
     }
-    let Some((address, banner)) = found.first() else {
+    let Some((address, banner)) = found.iter().min_by_key(|(_, banner)| banner.len()) else {
         bail!("no banner of Linux in the {seen} frames of domain {domain} that were found")
     };
     println!("{address:#x}: {banner}");
@@ -132,8 +133,8 @@ fn banners_in(batch: &PartialMapping<ReadOnly>, run: Range<usize>) -> Result<Vec
     let base = run.start * PAGE_SIZE;
     let mut bytes = vec![0; run.len() * PAGE_SIZE];
     batch.copy_to_slice(base, &mut bytes)?;
-    let places = bytes.windows(START.len()).enumerate().filter(|(_, window)| *window == START);
-    Ok(places.filter_map(|(at, _)| Some((base + at, banner_at(&bytes[at..])?))).collect())
+    let places = memchr::memmem::find_iter(&bytes, START);
+    Ok(places.filter_map(|at| Some((base + at, banner_at(&bytes[at..])?))).collect())
 }
 
 /// The banner is one line that ends a string of C, which copies of it in logs do not; and it has the number of the build,

@@ -1,6 +1,7 @@
 //! Guests of the test bed.
 
-use std::process::Command;
+use std::mem::ManuallyDrop;
+use std::process::{Child, Command, Stdio};
 use xen_foreignmem::{DomId, Gfn};
 
 /// A guest that was started for a test, and is destroyed after it.
@@ -10,20 +11,25 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// A tiny PV guest, and the line in which it tells its grants.
+    /// A tiny guest, and the line in which it tells its grants.
     pub(crate) fn mini(name: &str) -> (Self, String) {
         let line = run("guest", &["mini", name]);
         let domain = field(&line, "domid").parse().expect("a domain");
         (Self { name: name.into(), domain }, line)
     }
 
-    /// A PVH Linux guest that has booted.
-    pub(crate) fn linux(name: &str, mebibytes: u32) -> Self {
-        let memory = mebibytes.to_string();
-        let domain = run("guest", &["start", name, "--pvh", "--memory", &memory]);
-        let guest = Self { name: name.into(), domain: domain.parse().expect("a domain") };
-        run("guest", &["wait", name, "@@GUEST START", "60"]);
-        guest
+    /// A Linux guest of 256 MiB, whose frames Xen translates, and which has booted. If it runs already, it is taken as it is,
+    /// and it stays for the next test program: to boot one takes many seconds.
+    pub(crate) fn linux() -> ManuallyDrop<Self> {
+        const NAME: &str = "linux-pvh";
+        let guests = run("guest", &["list"]);
+        let running = guests.lines().find_map(|line| line.strip_suffix(NAME)?.strip_suffix(' '));
+        let domain = running.map_or_else(
+            || run("guest", &["start", NAME, "--pvh", "--", "cat /proc/version; sleep 1000000"]),
+            str::to_owned,
+        );
+        run("guest", &["wait", NAME, "^Linux version ", "60"]);
+        ManuallyDrop::new(Self { name: NAME.into(), domain: domain.parse().expect("a domain") })
     }
 
     /// Runs `body` while the guest does nothing.
@@ -46,6 +52,13 @@ impl Drop for Guest {
         // A test may have stopped it already.
         let _ = Command::new("guest").args(["stop", &self.name]).output();
     }
+}
+
+/// Stops a guest once this process has ended, in whatever way: its end of the pipe is closed then.
+pub(crate) fn stop_after_us(name: &str) -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat; exec guest stop \"$0\"", name]);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
 }
 
 /// The value of `key=value` in a line.

@@ -1,6 +1,7 @@
 //! A tiny living guest of the test bed, and its control page.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use xen_evtchn::{EventChannel, Evtchn};
 use xen_gnttab::{DomId, Gnttab, GrantMapping, GrantRef, Port};
@@ -41,6 +42,21 @@ pub(crate) struct MiniGuest {
 }
 
 impl MiniGuest {
+    /// The guest that the tests of this program share, as if it were new: to start one takes most of a second.
+    pub(crate) fn shared() -> MutexGuard<'static, Self> {
+        static SHARED: OnceLock<(Mutex<MiniGuest>, Child)> = OnceLock::new();
+        let (guest, _) = SHARED.get_or_init(|| (Mutex::new(Self::start("shared")), stop_after_us("shared")));
+        let guest = guest.lock().unwrap_or_else(PoisonError::into_inner);
+        guest.settle();
+        assert_eq!(guest.command(command::GRANT_AGAIN, 0), 0);
+        let pool = Gnttab::open().expect("the grant device").map(guest.domain, &guest.pool).expect("mapped");
+        for index in 0..pool.pages() {
+            pool.write(index * 4096, &(index as u64)).expect("inside");
+        }
+        guest
+    }
+
+    /// A guest for one test.
     pub(crate) fn start(name: &str) -> Self {
         let line = guest(&["mini", name]);
         let field = |key: &str| {
@@ -64,7 +80,7 @@ impl MiniGuest {
 
     /// Takes and unmasks events until none came for a while.
     pub(crate) fn settle(&self) {
-        while self.take(Duration::from_millis(100)) {}
+        while self.take(Duration::from_millis(50)) {}
     }
 
     /// Takes and unmasks one event; false if none came.
@@ -109,6 +125,13 @@ impl Drop for MiniGuest {
         // A test may have stopped it already.
         let _ = Command::new("guest").args(["stop", &self.name]).output();
     }
+}
+
+/// Stops a guest once this process has ended, in whatever way: its end of the pipe is closed then.
+fn stop_after_us(name: &str) -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat; exec guest stop \"$0\"", name]);
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a shell")
 }
 
 /// Runs the test bed's guest command in dom0.

@@ -1,0 +1,74 @@
+//! The self-check program in dom0 of real Xen: one binary for every hypervisor and kernel.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+
+/// A tiny guest, so that there is somebody to look at. Destroyed when the test is over.
+struct Neighbour;
+
+impl Neighbour {
+    fn start() -> Self {
+        let output = Command::new("guest").args(["mini", "neighbour"]).output().expect("guest");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        // It is gone with the machine at the latest.
+        let _ = Command::new("guest").args(["stop", "neighbour"]).output();
+    }
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+fn count(lines: &[String], start: &str) -> usize {
+    lines.iter().filter(|line| line.starts_with(start)).count()
+}
+
+fn xl_info(field: &str) -> String {
+    let output = Command::new("xl").arg("info").output().expect("xl");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim_start().strip_prefix(':'));
+    value.expect("a field of xl info").trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn everything_works_in_dom0() {
+    let _neighbour = Neighbour::start();
+    let output = Command::new("self_check").output().expect("self_check");
+    let lines = lines(&output);
+    println!("{}", lines.join("\n"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(count(&lines, "FAILED "), 0);
+    let (good, skipped) = (count(&lines, "ok "), count(&lines, "skipped "));
+    assert!(good >= 20, "{good} checks");
+    let may_be_skipped = |line: &&String| {
+        line.contains("the kernel's block is named")
+            || cfg!(target_arch = "aarch64") && line.contains("only a PV domain")
+    };
+    let excused = lines.iter().filter(|line| line.starts_with("skipped ")).filter(may_be_skipped).count();
+    assert_eq!(excused, skipped, "nothing is skipped without need");
+    let last = lines.last().expect("a last line");
+    assert!(last.starts_with(&format!("Xen {}, Linux ", xl_info("xen_version"))), "{last}");
+    assert!(last.ends_with(&format!("domain 0: {good} ok, 0 failed, {skipped} skipped")), "{last}");
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn a_user_without_permission_is_told_which() {
+    const NOBODY: u32 = 65534;
+    let output = Command::new("self_check").uid(NOBODY).gid(NOBODY).output().expect("self_check");
+    let lines = lines(&output);
+    assert_eq!(output.status.code(), Some(1), "{lines:#?}");
+    assert_eq!(count(&lines, "ok domain numbers"), 2, "numbers need no permission: {lines:#?}");
+    for device in ["evtchn", "gntdev", "gntalloc", "privcmd"] {
+        let path = format!("/dev/xen/{device}");
+        let told = lines.iter().any(|line| line.starts_with("FAILED ") && line.contains(&path));
+        assert!(told, "nothing is said of {path}: {lines:#?}");
+    }
+}
