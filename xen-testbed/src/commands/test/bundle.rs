@@ -92,7 +92,8 @@ fn fill(payload: &mut Payload, options: &Test, programs: &[Program]) -> Result<V
     if guests > 0 {
         arguments.insert(0, options.boot.timeout.to_string());
         let script = payload.script(&environment, &Invocation::new("guest-tests", &arguments))?;
-        steps.push(Step { script, name: format!("in a guest: {FOR_GUESTS}*"), programs: guests });
+        // first, because the guest stays, and tests in dom0 that need one need not boot it
+        steps.insert(0, Step { script, name: format!("in a guest: {FOR_GUESTS}*"), programs: guests });
     }
     for file in &options.boot.file {
         payload.file(file)?;
