@@ -134,13 +134,15 @@ impl Setup {
         )
     }
 
-    /// Free memory is not scrubbed at boot: that would make the host provide all of it. On x86, floating-point registers are
+    /// Free memory is not scrubbed at boot: that would make the host provide all of it. A debug build talks no more than others:
+    /// its console is slow. On x86, floating-point registers are
     /// switched at once, not when they are used next: under emulation, a domain would find another's.
     fn xen_command_line(self) -> String {
-        let memory = format!("dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1 bootscrub=0");
+        let dom0 = format!("dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1");
+        let common = format!("{dom0} bootscrub=0 loglvl=warning guest_loglvl=none/warning");
         match self.architecture {
-            Architecture::Amd64 => format!("console=com1 com1=115200,8n1 {memory} spec-ctrl=eager-fpu"),
-            Architecture::Arm64 => format!("console=dtuart dtuart=/pl011@9000000 {memory}"),
+            Architecture::Amd64 => format!("console=com1 com1=115200,8n1 {common} spec-ctrl=eager-fpu"),
+            Architecture::Arm64 => format!("console=dtuart dtuart=/pl011@9000000 {common}"),
         }
     }
 }
