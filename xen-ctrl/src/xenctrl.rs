@@ -111,8 +111,12 @@ impl Xenctrl {
         self.call.call(operation).map_err(|error| self.explain(error, domain))
     }
 
-    /// Fails if the hypervisor is older than Xen 4.`minor`, which has `operation` first.
-    pub(crate) fn require(&self, operation: &'static str, minor: u16) -> Result<(), Error> {
+    /// Makes sure that the hypervisor is at least Xen 4.`minor`, which has `operation` first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`], which names both versions.
+    pub fn require(&self, operation: &'static str, minor: u16) -> Result<(), Error> {
         if self.abi.is_at_least(minor) {
             return Ok(());
         }
