@@ -1,7 +1,7 @@
 //! Checks of the whole crate family on the machine at hand.
 //!
 //! Each module has a list of checks on one device. A check opens what it needs; when it is over, everything must be as it
-//! was before: [`census`].
+//! was before (`census`).
 
 mod census;
 mod domains;

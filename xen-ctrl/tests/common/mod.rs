@@ -1,5 +1,5 @@
 //! What tests on real Xen share.
-#![expect(dead_code, reason = "not every test program uses everything")]
+#![allow(dead_code, reason = "not every test program uses everything")]
 
 use std::collections::HashMap;
 use std::process::Command;
