@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::Parts;
 use super::cpio::Cpio;
 use super::elf::Libraries;
+use super::linux::Linux;
 
 /// Our scripts, by their place in dom0.
 pub(super) const SCRIPTS: [(&str, &str); 7] = [
@@ -79,7 +80,7 @@ pub(super) fn write(parts: &Parts, path: &Path) -> Result<()> {
     for (name, script) in SCRIPTS {
         cpio.program(name, script.as_bytes())?;
     }
-    write_modules(&mut cpio, parts)?;
+    write_modules(&mut cpio, &parts.linux)?;
     write_tools(&mut cpio, parts)?; // before busybox, which has lesser tools of the same names
     write_busybox(&mut cpio, parts)?;
     write_configuration(&mut cpio, parts)?;
@@ -122,10 +123,10 @@ fn applets(program: &[u8]) -> Option<Vec<&str>> {
     names.contains(&"sh").then_some(names)
 }
 
-/// All modules of the parts, where `modprobe` looks for them, also when the kernel itself calls it.
-pub(super) fn write_modules(cpio: &mut Cpio<BufWriter<File>>, parts: &Parts) -> Result<()> {
-    let folder = PathBuf::from("lib/modules").join(parts.linux.version()?);
-    for (name, path) in files_of(&parts.linux.path("modules"))? {
+/// All modules of a kernel, where `modprobe` looks for them, also when the kernel itself calls it.
+pub(super) fn write_modules(cpio: &mut Cpio<BufWriter<File>>, linux: &Linux) -> Result<()> {
+    let folder = PathBuf::from("lib/modules").join(linux.version()?);
+    for (name, path) in files_of(&linux.path("modules"))? {
         let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         cpio.file(folder.join(name), &content)?;
     }

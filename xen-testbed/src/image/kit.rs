@@ -24,7 +24,7 @@ pub(super) fn write(cache: &Cache, parts: &Parts, path: &Path) -> Result<()> {
     write_ramdisk(parts, &ramdisk)?;
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     let mut kit = Cpio::new(BufWriter::new(file));
-    kit.copy_program("guests/vmlinux", &parts.linux.path("vmlinux"))?;
+    kit.copy_program("guests/vmlinux", &parts.guest_linux.path("vmlinux"))?;
     kit.copy_program("guests/initrd.cpio", &ramdisk)?;
     let tiny = scratch.path().join("minipv");
     let toolchain = Toolchain::prepare(cache, parts.cell.architecture);
@@ -46,7 +46,7 @@ fn write_ramdisk(parts: &Parts, path: &Path) -> Result<()> {
     cpio.program("init", INIT.as_bytes())?;
     cpio.program("bin/mp", MODPROBE.as_bytes())?;
     write_busybox(&mut cpio, parts)?;
-    write_modules(&mut cpio, parts)?;
+    write_modules(&mut cpio, &parts.guest_linux)?;
     cpio.finish()?;
     Ok(())
 }

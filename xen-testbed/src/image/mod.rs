@@ -34,7 +34,10 @@ pub(crate) struct Image {
 struct Parts {
     cell: &'static Cell,
     tools: Tools,
+    /// Dom0's kernel.
     linux: Linux,
+    /// The guests' kernel.
+    guest_linux: Linux,
     /// The hypervisor.
     xen: PathBuf,
 }
@@ -47,11 +50,12 @@ impl Image {
     pub(crate) fn prepare(cache: &Cache, cell: &'static Cell, newer: bool) -> Result<Self> {
         let tools = Tools::prepare(cache, cell, newer)?;
         let linux = Linux::prepare(cache, cell.kernel, cell.architecture, newer)?;
+        let guest_linux = Linux::prepare(cache, cell.guest_kernel, cell.architecture, newer)?;
         let xen = match cell.hypervisor {
             Hypervisor::Packaged => tools.xen(),
             Hypervisor::Built => built_hypervisor(cache, cell, &tools)?,
         };
-        let parts = Parts { cell, tools, linux, xen };
+        let parts = Parts { cell, tools, linux, guest_linux, xen };
         let image = Self { folder: Self::place(cache, cell), parts };
         let identity = image.parts.identity();
         let stamp = image.folder.join("identity");
@@ -106,7 +110,8 @@ impl Image {
 impl Parts {
     /// What an image is made from; it is made anew when this changes.
     fn identity(&self) -> String {
-        let parts = (self.tools.identity(), self.linux.identity(), self.xen.display().to_string());
+        let kernels = (self.linux.identity(), self.guest_linux.identity());
+        let parts = (self.tools.identity(), kernels, self.xen.display().to_string());
         fingerprint((parts, CODE, dom0::SCRIPTS, kit::INIT, minipv::SOURCES))
     }
 }
