@@ -17,5 +17,6 @@ pub mod blkback;
 pub mod blkfront;
 pub mod blkif;
 pub mod self_check;
+pub mod toolstack;
 pub mod xenbus;
 pub mod xenstore;

@@ -59,6 +59,31 @@ pub enum Error {
         /// Xen's error number, which is Linux's.
         source: io::Error,
     },
+    /// Only the first part of what was asked for was possible. Whether it stays, the operation's documentation tells.
+    #[error("{operation}{} was possible for {done} of {asked} only", on(*.domain))]
+    Incomplete {
+        /// Which operation.
+        operation: &'static str,
+        /// On which domain.
+        domain: Option<DomId>,
+        /// For how many.
+        done: usize,
+        /// Of how many.
+        asked: usize,
+        /// Why not for the next one, if Xen tells.
+        source: Option<io::Error>,
+    },
+    /// A domain's memory could not be used.
+    #[error(transparent)]
+    Foreign(#[from] xen_foreignmem::Error),
+    /// A PV domain's own list of its frames could not be used.
+    #[error("the list that domain {domain} keeps of its frames cannot be used: {reason}")]
+    NoFrameList {
+        /// Which domain.
+        domain: DomId,
+        /// Why.
+        reason: &'static str,
+    },
 }
 
 impl Error {
@@ -67,6 +92,7 @@ impl Error {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Denied { source, .. } | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::Incomplete { source, .. } => source.as_ref()?.raw_os_error(),
             Self::NoSuchDomain { .. } => Some(xen_sys::xen_public::errno::ESRCH),
             _ => None,
         }

@@ -24,18 +24,32 @@
 #![forbid(clippy::unwrap_used)]
 
 mod abi;
+pub mod bitmap;
+pub mod cpupool;
 pub mod domain;
 mod error;
 pub mod host;
+pub mod hypfs;
+pub mod memory;
+pub mod pv;
+pub mod sched;
+pub mod vcpu;
+mod watchdog;
 mod xenctrl;
 
 pub use abi::Abi;
+pub use bitmap::{CpuMap, NodeMap};
+pub use cpupool::{CpuPool, CpuPoolInfo};
 pub use domain::{Domain, DomainInfo};
 pub use error::Error;
 pub use host::Host;
+pub use hypfs::Hypfs;
+pub use vcpu::{Vcpu, VcpuInfo};
 pub use xen_call::version::XenVersion;
 pub use xen_call::{OpenCause, OpenError};
+pub use xen_foreignmem::ForeignMemory;
 pub use xen_sys::{DomId, Gfn, Mfn, Port, VcpuId, Virq};
+pub use watchdog::Watchdog;
 pub use xenctrl::Xenctrl;
 
 #[cfg(doctest)]

@@ -32,6 +32,9 @@ impl DomId {
     /// The owner of copy-on-write pages (`DOMID_COW`).
     #[doc(alias = "DOMID_COW")]
     pub const COW: Self = Self(0x7ff3);
+    /// No domain (`DOMID_INVALID`); in some operations, any domain.
+    #[doc(alias = "DOMID_INVALID")]
+    pub const INVALID: Self = Self(0x7ff4);
     /// The idle domain (`DOMID_IDLE`).
     #[doc(alias = "DOMID_IDLE")]
     pub const IDLE: Self = Self(0x7fff);
@@ -72,6 +75,7 @@ impl fmt::Display for DomId {
             Self::IO => f.write_str("DOMID_IO"),
             Self::XEN => f.write_str("DOMID_XEN"),
             Self::COW => f.write_str("DOMID_COW"),
+            Self::INVALID => f.write_str("DOMID_INVALID"),
             Self::IDLE => f.write_str("DOMID_IDLE"),
             Self(id) => id.fmt(f),
         }

@@ -1,23 +1,44 @@
 //! Operations on one domain.
 
+#[cfg(target_arch = "x86_64")]
+mod cpu_policy;
+mod create;
+mod event_channels;
+mod grant_table;
 mod info;
 mod lifecycle;
 mod list;
+mod settings;
+mod signal;
+mod state;
+mod vnuma;
 
+pub use create::{
+    Altp2m, Altp2mMode, ArmOptions, CreateDomain, CreateFlags, CreatedDomain, DomainKind, Gic, Tee, X86Emulation,
+    X86Options,
+};
+pub use event_channels::{Binding, PortInfo};
+pub use grant_table::{GrantTableSize, GrantVersion};
 pub use info::{DomainFlags, DomainInfo, ShutdownReason, Uuid};
 pub use list::DomainList;
+pub use settings::{GuestWidth, TscInfo, TscMode};
+pub use signal::Trigger;
+pub use state::{DomainCapabilities, DomainState, StateFlags};
+pub use vnuma::VirtualNode;
 
 use xen_sys::DomId;
 
 use crate::Xenctrl;
+use crate::memory::DomainMemory;
+use crate::pv::PageTables;
 
 /// A domain, by its number: what can be done with it.
 ///
 /// The number may be given to another domain when this one is gone; [`DomainInfo::uuid`] tells them apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Domain<'a> {
-    xen: &'a Xenctrl,
-    id: DomId,
+    pub(crate) xen: &'a Xenctrl,
+    pub(crate) id: DomId,
 }
 
 impl<'a> Domain<'a> {
@@ -29,5 +50,17 @@ impl<'a> Domain<'a> {
     #[must_use]
     pub fn id(&self) -> DomId {
         self.id
+    }
+
+    /// Its memory.
+    #[must_use]
+    pub fn memory(&self) -> DomainMemory<'a> {
+        DomainMemory::new(self.xen, self.id)
+    }
+
+    /// Its page tables, if it is a PV domain.
+    #[must_use]
+    pub fn page_tables(&self) -> PageTables<'a> {
+        PageTables::new(self.xen, self.id)
     }
 }

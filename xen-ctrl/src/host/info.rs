@@ -1,9 +1,10 @@
 //! Processors and memory, in numbers.
 
 use bitflags::bitflags;
-use xen_sys::xen_public::sysctl::{self, PhysInfo414, PhysInfo417};
+use xen_sys::xen_public::sysctl::{self, PhysInfo414, PhysInfo417, SchedId};
 
 use super::Host;
+use crate::sched::Scheduler;
 use crate::{Error, Mfn};
 
 bitflags! {
@@ -108,5 +109,16 @@ impl Host<'_> {
             let record = self.xen.sysctl(&PhysInfo414::default())?;
             Ok(neutral!(record, None))
         }
+    }
+    /// The scheduler of the first cpupool. One hypercall.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`].
+    #[doc(alias = "xc_sched_id")]
+    #[doc(alias = "XEN_SYSCTL_sched_id")]
+    pub fn scheduler(&self) -> Result<Scheduler, Error> {
+        let answer = self.xen.sysctl(&SchedId::default())?;
+        Ok(Scheduler::from_number(answer.sched_id))
     }
 }

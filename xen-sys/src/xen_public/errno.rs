@@ -6,6 +6,7 @@ constants! { i32:
     EPERM = "XEN_EPERM" = 1;
     ENOENT = "XEN_ENOENT" = 2;
     ESRCH = "XEN_ESRCH" = 3;
+    EAGAIN = "XEN_EAGAIN" = 11;
     EACCES = "XEN_EACCES" = 13;
     EFAULT = "XEN_EFAULT" = 14;
     EBUSY = "XEN_EBUSY" = 16;
@@ -14,6 +15,7 @@ constants! { i32:
     ENOSPC = "XEN_ENOSPC" = 28;
     ENOSYS = "XEN_ENOSYS" = 38;
     EOPNOTSUPP = "XEN_EOPNOTSUPP" = 95;
+    ENOBUFS = "XEN_ENOBUFS" = 105;
     EISCONN = "XEN_EISCONN" = 106;
     ENOTCONN = "XEN_ENOTCONN" = 107;
 }

@@ -1,6 +1,9 @@
 //! `xen/include/public/grant_table.h`
+#![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
+use super::operation::{GuestMemory, HypercallNumber, Operation};
 use super::{constants, layout};
+use crate::DomId;
 use core::fmt;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -81,3 +84,103 @@ impl fmt::Display for GrantStatus {
         })
     }
 }
+
+/// An operation of `grant_table_op` on one record; the memory that the operation borrows is the invocation's to vouch for.
+macro_rules! grant_table_op {
+    ($operation:ty, $record:ident, $name:literal = $command:literal, $this:ident => $value:expr) => {
+        // SAFETY: Xen reads and writes one such record, and memory that the operation borrows, as the invocation vouches for.
+        unsafe impl Operation for $operation {
+            const NUMBER: HypercallNumber = HypercallNumber::GRANT_TABLE_OP;
+            const NAME: &'static str = $name;
+            type Record = $record;
+
+            fn record(&self) -> $record {
+                let $this = self;
+                $value
+            }
+
+            fn arguments(&self, record: u64) -> [u64; 5] {
+                [$command, record, 1, 0, 0]
+            }
+        }
+    };
+}
+
+/// `struct gnttab_query_size`: asks how large a domain's grant table is.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "gnttab_query_size")]
+pub struct QueryGrantTableSize {
+    /// Whose.
+    pub dom: u16,
+    /// Zero.
+    pub pad: u16,
+    /// Answer: how many frames it has.
+    pub nr_frames: u32,
+    /// Answer: how many it can have.
+    pub max_nr_frames: u32,
+    /// Answer: how it went.
+    pub status: GrantStatus,
+    /// Zero.
+    pub pad2: u16,
+}
+layout!(
+    QueryGrantTableSize = "struct gnttab_query_size", 16,
+    dom @ 0, nr_frames @ 4, max_nr_frames @ 8, status @ 12,
+);
+grant_table_op!(QueryGrantTableSize, QueryGrantTableSize, "GNTTABOP_query_size" = 6, this => *this);
+
+/// `struct gnttab_get_version`: asks for the version of a domain's grant table. A refusal is the hypercall's result.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "gnttab_get_version")]
+pub struct GetGrantTableVersion {
+    /// Whose.
+    pub dom: u16,
+    /// Zero.
+    pub pad: u16,
+    /// Answer: 1 or 2.
+    pub version: u32,
+}
+layout!(GetGrantTableVersion = "struct gnttab_get_version", 8, dom @ 0, version @ 4);
+grant_table_op!(GetGrantTableVersion, GetGrantTableVersion, "GNTTABOP_get_version" = 10, this => *this);
+
+/// `struct gnttab_setup_table`
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "gnttab_setup_table")]
+pub struct SetupGrantTableRecord {
+    /// Whose.
+    pub dom: u16,
+    /// Zero.
+    pub pad: u16,
+    /// How many frames there are to be.
+    pub nr_frames: u32,
+    /// Answer: how it went.
+    pub status: GrantStatus,
+    /// Zero.
+    pub pad2: [u16; 3],
+    /// Address of the answer: the frames, 8 bytes each.
+    pub frame_list: u64,
+}
+layout!(
+    SetupGrantTableRecord = "struct gnttab_setup_table", 24,
+    dom @ 0, nr_frames @ 4, status @ 8, frame_list @ 16,
+);
+
+/// Makes a domain's grant table at least as large as there is room for frames in `into`, and tells the frames.
+#[derive(Debug)]
+pub struct SetupGrantTable<'a> {
+    /// Whose.
+    pub domain: DomId,
+    /// Where the frames are written, 8 bytes each.
+    pub into: GuestMemory<'a>,
+}
+grant_table_op!(SetupGrantTable<'_>, SetupGrantTableRecord, "GNTTABOP_setup_table" = 2, this => SetupGrantTableRecord {
+    dom: this.domain.get(),
+    pad: 0,
+    nr_frames: u32::try_from(this.into.len() / size_of::<u64>()).unwrap_or(u32::MAX), // which is what Xen writes
+    status: GrantStatus::OKAY,
+    pad2: [0; 3],
+    frame_list: this.into.address(),
+});

@@ -1,10 +1,17 @@
 //! What the hypervisor's public headers define.
 
+pub mod bitmap;
 pub mod domctl;
 pub mod errno;
+pub mod event_channel;
 pub mod grant_table;
+pub mod hypfs;
+pub mod memory;
+pub mod mmu;
 pub mod multicall;
 pub mod operation;
+pub mod platform;
+pub mod sched;
 pub mod sysctl;
 pub mod version;
 

@@ -23,6 +23,9 @@ import tempfile
 TABLE = pathlib.Path(__file__).with_name("layouts.txt")
 ARCHITECTURES = ["x86_64", "aarch64"]
 CONSTANTS = ["XEN_DOMCTL_INTERFACE_VERSION", "XEN_SYSCTL_INTERFACE_VERSION", "VM_EVENT_INTERFACE_VERSION"]
+CONSTANTS += ["XEN_DOMCTL_CDF_trap_unmapped_accesses", "XEN_DOMCTL_get_domain_state"]
+CONSTANTS += [f"XEN_DOMCTL_GETDOMSTATE_STATE_{state}" for state in ["EXIST", "SHUTDOWN", "DYING", "DEAD"]]
+CONSTANTS += [f"XEN_DOMCTL_GETDOMSTATE_CAP_{cap}" for cap in ["CONTROL", "HARDWARE", "XENSTORE"]]
 OTHER_HEADERS = r"(arch-|xen-x86_32|dom0_ops|evtchn\.h|gntdev|gntalloc|privcmd)"
 LEFT_OUT = r"compat|__HVM_SAVE_TYPE|max_align_t|__fsid_t|xen_multiboot|__guest_handle|__xen_guest_handle"
 
@@ -34,7 +37,7 @@ def debug_information(include, architecture, compiler):
     headers = [header for header in headers if not re.match(OTHER_HEADERS, header.name)]
     program = "#include <stdint.h>\n#include <stddef.h>\n"
     program += "".join(f"#include <{header.relative_to(include)}>\n" for header in headers)
-    program += "".join(f"char value_{name}[{name}];\n" for name in CONSTANTS)
+    program += "".join(f"#ifdef {name}\nchar value_{name}[{name}];\n#endif\n" for name in CONSTANTS)
     with tempfile.TemporaryDirectory() as folder:
         command = [compiler, "-c", "-g", "-gdwarf-5", "-fno-eliminate-unused-debug-types", "-ffreestanding"]
         command += ["-D__XEN_TOOLS__", f"-I{include}", "-xc", "-", f"-o{folder}/headers.o"]

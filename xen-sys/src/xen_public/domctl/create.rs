@@ -22,10 +22,60 @@ constants! { u32:
     CDF_NESTED_VIRT = "XEN_DOMCTL_CDF_nested_virt" = 1 << 6;
     /// A virtual PMU (Xen 4.16+).
     CDF_VPMU = "XEN_DOMCTL_CDF_vpmu" = 1 << 7;
+    /// Accesses to memory that is not mapped are emulated (Xen 4.21+).
+    CDF_TRAP_UNMAPPED_ACCESSES = "XEN_DOMCTL_CDF_trap_unmapped_accesses" = 1 << 8;
     /// The IOMMU gets page tables of its own.
     IOMMU_NO_SHAREPT = "XEN_DOMCTL_IOMMU_no_sharept" = 1 << 0;
     /// The bits of `grant_opts` that hold the highest version of the grant table (Xen 4.16+).
     GRANT_VERSION_MASK = "XEN_DOMCTL_GRANT_version_mask" = 0xf;
+    /// Model-specific registers that Xen does not know can be read (Xen 4.15+).
+    X86_MSR_RELAXED = "XEN_X86_MSR_RELAXED" = 1;
+    /// Local interrupt controllers.
+    X86_EMU_LAPIC = "XEN_X86_EMU_LAPIC" = 1 << 0;
+    /// High precision timers.
+    X86_EMU_HPET = "XEN_X86_EMU_HPET" = 1 << 1;
+    /// Power management.
+    X86_EMU_PM = "XEN_X86_EMU_PM" = 1 << 2;
+    /// The clock.
+    X86_EMU_RTC = "XEN_X86_EMU_RTC" = 1 << 3;
+    /// The interrupt controller of buses.
+    X86_EMU_IOAPIC = "XEN_X86_EMU_IOAPIC" = 1 << 4;
+    /// The old interrupt controller.
+    X86_EMU_PIC = "XEN_X86_EMU_PIC" = 1 << 5;
+    /// Memory of the screen.
+    X86_EMU_VGA = "XEN_X86_EMU_VGA" = 1 << 6;
+    /// An IOMMU.
+    X86_EMU_IOMMU = "XEN_X86_EMU_IOMMU" = 1 << 7;
+    /// The old timer.
+    X86_EMU_PIT = "XEN_X86_EMU_PIT" = 1 << 8;
+    /// Interrupts as event channels.
+    X86_EMU_USE_PIRQ = "XEN_X86_EMU_USE_PIRQ" = 1 << 9;
+    /// The configuration space of PCI.
+    X86_EMU_VPCI = "XEN_X86_EMU_VPCI" = 1 << 10;
+}
+
+constants! { u8:
+    /// An interrupt controller like the host's.
+    CONFIG_GIC_NATIVE = "XEN_DOMCTL_CONFIG_GIC_NATIVE" = 0;
+    /// Version 2.
+    CONFIG_GIC_V2 = "XEN_DOMCTL_CONFIG_GIC_V2" = 1;
+    /// Version 3.
+    CONFIG_GIC_V3 = "XEN_DOMCTL_CONFIG_GIC_V3" = 2;
+}
+
+constants! { u16:
+    /// The guest switches views of memory itself, and others do too (Xen 4.19+).
+    ALTP2M_MIXED = "XEN_DOMCTL_ALTP2M_mixed" = 1;
+    /// Others do (Xen 4.19+).
+    ALTP2M_EXTERNAL = "XEN_DOMCTL_ALTP2M_external" = 2;
+    /// The guest does, but cannot make any (Xen 4.19+).
+    ALTP2M_LIMITED = "XEN_DOMCTL_ALTP2M_limited" = 3;
+    /// No trusted execution environment.
+    CONFIG_TEE_NONE = "XEN_DOMCTL_CONFIG_TEE_NONE" = 0;
+    /// OP-TEE.
+    CONFIG_TEE_OPTEE = "XEN_DOMCTL_CONFIG_TEE_OPTEE" = 1;
+    /// Arm's Firmware Framework (Xen 4.18+).
+    CONFIG_TEE_FFA = "XEN_DOMCTL_CONFIG_TEE_FFA" = 2;
 }
 
 /// `struct xen_arch_domainconfig` of x86, of Xen 4.15 and later: what the hypervisor emulates for the domain.
@@ -90,6 +140,19 @@ layout!(
     ArmConfig421 = "struct xen_arch_domainconfig" (4.22), 16,
     gic_version @ 0, sve_vl @ 1, tee_type @ 2, nr_spis @ 4, clock_frequency @ 8, arm_sci_type @ 12, v8r_el1_msa @ 13,
 );
+
+impl From<ArmConfig421> for ArmConfig {
+    /// Leaves out what older versions do not have.
+    fn from(config: ArmConfig421) -> Self {
+        Self {
+            gic_version: config.gic_version,
+            sve_vl: config.sve_vl,
+            tee_type: config.tee_type,
+            nr_spis: config.nr_spis,
+            clock_frequency: config.clock_frequency,
+        }
+    }
+}
 
 /// `struct xen_domctl_createdomain` as far as it is the same in all versions.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -21,6 +21,10 @@ domctl! {
     /// Continues a domain that has shut down, to suspend for instance.
     ResumeDomain(), "XEN_DOMCTL_resumedomain" = 27
 }
+domctl! {
+    /// Takes from a domain that has shut down what a kernel does not expect at its start: event channels, grants, and more.
+    SoftReset(), "XEN_DOMCTL_soft_reset" = 79
+}
 
 /// `struct xen_domctl_max_mem`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]

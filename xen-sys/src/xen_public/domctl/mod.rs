@@ -1,13 +1,37 @@
 //! `xen/include/public/domctl.h`: operations on domains, for toolstacks.
 #![expect(unsafe_code, reason = "facts about the operations: see `Domctl`")]
 
+#[cfg(target_arch = "aarch64")]
+mod context_arm;
+#[cfg(target_arch = "x86_64")]
+mod context_x86;
 mod create;
 mod domain;
 mod info;
+mod scheduler;
+mod vcpu;
+mod vcpu_state;
+mod settings;
+mod state;
+mod vnuma;
+mod pages;
+mod shadow;
 
+#[cfg(target_arch = "aarch64")]
+pub use context_arm::*;
+#[cfg(target_arch = "x86_64")]
+pub use context_x86::*;
 pub use create::*;
 pub use domain::*;
 pub use info::*;
+pub use scheduler::*;
+pub use vcpu::*;
+pub use vcpu_state::*;
+pub use settings::*;
+pub use state::*;
+pub use vnuma::*;
+pub use pages::*;
+pub use shadow::*;
 
 use core::fmt;
 

@@ -1,0 +1,68 @@
+//! Operations on one vCPU.
+
+mod affinity;
+mod context;
+mod info;
+mod state;
+
+pub use affinity::Affinity;
+pub use context::VcpuContext;
+#[cfg(target_arch = "aarch64")]
+pub use context::{CoreRegisters, flags};
+#[cfg(target_arch = "x86_64")]
+pub use context::{TrapInfo, UserRegisters, flags};
+pub use info::VcpuInfo;
+pub use state::{ExtendedState, Msr};
+
+use std::io;
+
+use xen_sys::xen_public::domctl::Domctl;
+use xen_sys::xen_public::errno::ESRCH;
+use xen_sys::{DomId, VcpuId};
+
+use crate::{Domain, Error, Xenctrl};
+
+/// A virtual CPU of a domain: what can be asked of it and done with it.
+///
+/// All operations fail with [`Error::NoSuchDomain`], with [`Error::Denied`], and with [`Error::Refused`] for a vCPU that is not there:
+/// `EINVAL` for a number that the domain cannot have, `ESRCH` for one that has not been made yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Vcpu<'a> {
+    xen: &'a Xenctrl,
+    domain: DomId,
+    id: VcpuId,
+}
+
+impl<'a> Domain<'a> {
+    /// The operations on one of its vCPUs. Whether there is such a vCPU shows when one of them is used.
+    #[must_use]
+    pub fn vcpu(&self, id: VcpuId) -> Vcpu<'a> {
+        Vcpu { xen: self.xen, domain: self.id, id }
+    }
+}
+
+impl Vcpu<'_> {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> VcpuId {
+        self.id
+    }
+
+    /// The number of its domain.
+    #[must_use]
+    pub fn domain_id(&self) -> DomId {
+        self.domain
+    }
+
+    /// Issues an operation on the vCPU. Xen has the same error number for a domain and for a vCPU that are not there; here they are
+    /// told apart.
+    fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
+        match self.xen.domctl(self.domain, operation) {
+            Err(Error::NoSuchDomain { operation, domain }) if self.xen.domain(domain).info().is_ok() => {
+                let source = io::Error::from_raw_os_error(ESRCH);
+                Err(Error::Refused { operation, domain: Some(domain), source })
+            }
+            answer => answer,
+        }
+    }
+}
