@@ -45,11 +45,11 @@ pub use error::Error;
 pub use host::Host;
 pub use hypfs::Hypfs;
 pub use vcpu::{Vcpu, VcpuInfo};
+pub use watchdog::Watchdog;
 pub use xen_call::version::XenVersion;
 pub use xen_call::{OpenCause, OpenError};
 pub use xen_foreignmem::ForeignMemory;
 pub use xen_sys::{DomId, Gfn, Mfn, Port, VcpuId, Virq};
-pub use watchdog::Watchdog;
 pub use xenctrl::Xenctrl;
 
 #[cfg(doctest)]

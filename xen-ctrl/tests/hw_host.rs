@@ -7,7 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{output, xenctrl, xl_info};
+use xen_ctrl::domain::{CreateDomain, DomainKind};
 use xen_ctrl::host::{CpuPlace, Host, MemoryRegion, Numa, PageResult, PageState, PciNode};
+use xen_ctrl::memory::Allocation;
 use xen_ctrl::{Error, Mfn};
 
 const EEXIST: i32 = 17;
@@ -281,36 +283,35 @@ fn no_patches_are_loaded() {
     assert!(patches.expect("answered").is_empty());
 }
 
-/// A page that nobody uses, taken out of use. Pages that somebody uses are put back at once.
-fn offline_a_free_page(host: Host<'_>) -> Option<Mfn> {
-    let last = host.info().expect("numbers").max_frame.get();
-    (1..64).map(|step| Mfn::new(last / 64 * step)).find(|&frame| {
-        let pages = frame..Mfn::new(frame.get() + 1);
-        let Ok(outcomes) = host.offline_pages(pages.clone()) else { return false }; // a hole
-        let done = outcomes[0].result == PageResult::Done;
-        if !done && outcomes[0].result != PageResult::Failed {
-            host.online_pages(pages).expect("back");
-        }
-        done
-    })
-}
-
 #[test]
 #[ignore = "needs Xen dom0"]
-fn a_page_is_taken_out_of_use_and_put_back() {
+fn a_free_page_is_taken_out_of_use_and_put_back() {
     let xen = xenctrl();
     let host = xen.host();
-    let free = || host.free_memory(MemoryRegion::default()).expect("told");
-    let Some(frame) = offline_a_free_page(host) else { panic!("no page is free, of {} bytes", free()) };
-    let page = || frame..Mfn::new(frame.get() + 1);
-    assert_eq!(host.page_states(page()).expect("told"), [PageState::OFFLINE]);
-    let without = free();
-    let outcome = host.online_pages(page()).expect("dealt with");
-    assert_eq!(outcome[0].result, PageResult::Done, "{outcome:?}");
-    assert_eq!(host.page_states(page()).expect("told"), [PageState::ONLINE]);
-    assert_eq!(free(), without + 4096, "Xen has it again");
     let nowhere = Mfn::new(0xffff_fff0)..Mfn::new(0xffff_fff1);
     assert_eq!(host.page_states(nowhere).expect_err("no such frame").errno(), Some(EINVAL));
+    if !cfg!(target_arch = "x86_64") {
+        println!("skipped: only x86 has domains that tell which frame was theirs a moment ago");
+        return;
+    }
+    // never with a page of a PV domain: newer Xens hang
+    let domain = xen.create_domain(&CreateDomain::new(DomainKind::Pv)).expect("a domain");
+    domain.set_max_memory(1 << 10).expect("limited");
+    let frames = domain.memory().increase_exact(1, Allocation::default()).expect("a page");
+    domain.memory().decrease_exact(&frames, 0).expect("free again");
+    let frame = Mfn::new(frames[0].get());
+    let page = || frame..Mfn::new(frame.get() + 1);
+    let free = || host.free_memory(MemoryRegion::default()).expect("told");
+    assert_eq!(host.page_states(page()).expect("told"), [PageState::empty()]);
+    let before = free();
+    let outcome = host.offline_pages(page()).expect("dealt with");
+    assert_eq!(outcome[0].result, PageResult::Done, "{outcome:?}");
+    assert_eq!(host.page_states(page()).expect("told"), [PageState::OFFLINE]);
+    assert_eq!(free(), before - 4096);
+    let outcome = host.online_pages(page()).expect("dealt with");
+    assert_eq!(outcome[0].result, PageResult::Done, "{outcome:?}");
+    assert_eq!(host.page_states(page()).expect("told"), [PageState::empty()]);
+    assert_eq!(free(), before, "Xen has it again");
 }
 
 #[cfg(target_arch = "x86_64")]

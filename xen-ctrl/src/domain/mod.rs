@@ -14,8 +14,8 @@ mod state;
 mod vnuma;
 
 pub use create::{
-    Altp2m, Altp2mMode, ArmOptions, CreateDomain, CreateFlags, CreatedDomain, DomainKind, Gic, Tee, X86Emulation,
-    X86Options,
+    Altp2m, Altp2mMode, ArmOptions, CreateDomain, CreateFlags, CreatedDomain, DomainKind, Gic, Tee,
+    X86Emulation, X86Options,
 };
 pub use event_channels::{Binding, PortInfo};
 pub use grant_table::{GrantTableSize, GrantVersion};

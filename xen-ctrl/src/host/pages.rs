@@ -49,13 +49,11 @@ bitflags! {
 }
 
 bitflags! {
-    /// Whether a page is in use.
+    /// Whether a page is out of use; empty for an ordinary one.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct PageState: u32 {
         /// It is out of use.
         const OFFLINE = sysctl::PAGE_STATUS_OFFLINED;
-        /// It is in use, or can be.
-        const ONLINE = sysctl::PAGE_STATUS_ONLINE;
         /// It will be out of use once its owner frees it.
         const PENDING = sysctl::PAGE_STATUS_PENDING;
         /// It is broken.
@@ -92,6 +90,9 @@ impl PageOutcome {
 
 impl Host<'_> {
     /// Takes pages out of use. A page that somebody uses stays until he frees it. One hypercall for every 1024 pages.
+    ///
+    /// **Never do this with pages of a PV domain**, and so of most dom0s on x86, from Xen 4.17 on: Xen keeps a lock that it took for
+    /// them, and the host hangs at the next operation (seen with 4.17 and 4.20).
     ///
     /// # Errors
     ///

@@ -44,7 +44,7 @@ impl Bundle {
     ) -> Result<Self> {
         let toolchain = Toolchain::prepare(cache, architecture)?;
         let mut arguments = ["test", "--workspace", "--all-features", "--no-run"].map(str::to_owned).to_vec();
-        arguments.extend(targets.selection());
+        arguments.extend(targets.selection(options.program.as_deref()));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let mut programs = build(architecture, &toolchain, &arguments)?;
         // cargo tells them in the order of completion

@@ -27,13 +27,13 @@ use crate::progress::note;
 pub(super) fn test(cells: &[&'static Cell], options: &Test) -> Result<u8> {
     let targets = Targets::find()?;
     let mut report = Report::default();
-    if !options.dom0_only {
+    if !options.dom0_only && options.program.is_none() {
         report.add(host::ordinary_tests(options)?);
         if let Some(row) = host::header_tests(options, &targets)? {
             report.add(row);
         }
     }
-    if !targets.selection().is_empty() {
+    if !targets.selection(options.program.as_deref()).is_empty() {
         let cache = Cache::open()?;
         for architecture in [Architecture::Amd64, Architecture::Arm64] {
             let cells: Vec<_> =

@@ -36,10 +36,14 @@ impl Targets {
         self.0.iter().any(|name| name.starts_with(start))
     }
 
-    /// What makes cargo build the test programs for Xen, and only these; nothing if there are none.
-    pub(super) fn selection(&self) -> Vec<String> {
+    /// What makes cargo build the test programs for Xen, and only these, or the `wanted` one; nothing if there are none.
+    pub(super) fn selection(&self, wanted: Option<&str>) -> Vec<String> {
         let starts = [FOR_DOM0, FOR_GUESTS].into_iter().filter(|start| self.any(start));
-        starts.flat_map(|start| ["--test".to_owned(), format!("{start}*")]).collect()
+        let globs: Vec<_> = match wanted {
+            Some(wanted) => vec![wanted.to_owned()],
+            None => starts.map(|start| format!("{start}*")).collect(),
+        };
+        globs.into_iter().flat_map(|glob| ["--test".to_owned(), glob]).collect()
     }
 }
 
@@ -60,7 +64,8 @@ mod tests {
         let metadata = br#"{"packages":[{"targets":[
             {"kind":["lib"],"name":"domu_things"},{"kind":["test"],"name":"hw_map"},{"kind":["test"],"name":"parsing"}]}]}"#;
         let targets = parse(metadata).expect("metadata");
-        assert_eq!(targets.selection(), ["--test", "hw_*"]);
+        assert_eq!(targets.selection(None), ["--test", "hw_*"]);
+        assert_eq!(targets.selection(Some("hw_m*")), ["--test", "hw_m*"]);
         assert!(!targets.any(FOR_GUESTS) && !targets.any(FOR_HEADERS));
     }
 }
