@@ -47,14 +47,15 @@ impl From<Reservation> for DomainRtds {
 }
 
 impl Domain<'_> {
-    /// What the rtds scheduler gives to a new vCPU. One hypercall.
+    /// What the rtds scheduler gives to a new vCPU. Of extra time, Xen says nothing: new vCPUs have it. One hypercall.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `EINVAL` if the domain's cpupool has another scheduler.
     #[doc(alias = "xc_sched_rtds_domain_get")]
     pub fn rtds_default(&self) -> Result<Reservation, Error> {
-        self.scheduler_parameters::<DomainRtds>().map(Reservation::from)
+        let record = self.scheduler_parameters::<DomainRtds>()?;
+        Ok(Reservation { extra_time: true, ..record.into() })
     }
 
     /// Gives the same reservation to all vCPUs of the domain. One hypercall.
