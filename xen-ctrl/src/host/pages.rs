@@ -96,7 +96,8 @@ impl Host<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Denied`]; [`Error::Refused`] with `EINVAL` for frames that are not there; pages in front of such have been dealt with.
+    /// [`Error::Denied`], also for pages where Xen's own image lies; [`Error::Refused`] with `EINVAL` for frames that are not there;
+    /// pages in front of such have been dealt with.
     #[doc(alias = "xc_mark_page_offline")]
     #[doc(alias = "XEN_SYSCTL_page_offline_op")]
     pub fn offline_pages(&self, frames: Range<Mfn>) -> Result<Vec<PageOutcome>, Error> {
