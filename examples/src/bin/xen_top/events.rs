@@ -53,9 +53,10 @@ fn sent(backends: &Path) -> HashMap<DomId, u64> {
     let mut sent = HashMap::new();
     for backend in fs::read_dir(backends).into_iter().flatten().flatten() {
         let events = fs::read_to_string(backend.path().join("xenbus/events")).ok();
-        let events = events.and_then(|text| text.trim().parse::<u64>().ok());
+        let events = events.and_then(|text| text.trim().parse::<i32>().ok());
         if let (Some(domain), Some(events)) = (frontend(&backend.file_name().to_string_lossy()), events) {
-            *sent.entry(domain).or_default() += events;
+            // the kernel counts to 2^32, and prints a signed number
+            *sent.entry(domain).or_default() += u64::from(u32::from_ne_bytes(events.to_ne_bytes()));
         }
     }
     sent
@@ -91,7 +92,7 @@ HYP:     999999     999999   Hypervisor callback interrupts
     fn events_of_all_backends_of_a_domain_are_added() {
         let folder = std::env::temp_dir().join(format!("xen_top-{}", std::process::id()));
         let backends =
-            [("vbd-3-51712", "17\n"), ("vif-3-0", "5\n"), ("vif-12-0", "0\n"), ("vkbd-4-0", "nonsense")];
+            [("vbd-3-51712", "17\n"), ("vif-3-0", "5\n"), ("vif-12-0", "-2\n"), ("vkbd-4-0", "nonsense")];
         for (name, events) in backends {
             let attributes = folder.join(name).join("xenbus");
             fs::create_dir_all(&attributes).expect("a folder");
@@ -101,7 +102,7 @@ HYP:     999999     999999   Hypervisor callback interrupts
         let counts = Counts { own: Some(1), sent: sent(&folder) };
         fs::remove_dir_all(&folder).expect("removed");
         let domains = [0, 3, 4, 5, 12].map(|number| counts.of(DomId::new(number).expect("ordinary")));
-        assert_eq!(domains, [Some(1), Some(22), None, None, Some(0)]);
+        assert_eq!(domains, [Some(1), Some(22), None, None, Some(0xffff_fffe)]);
         assert!(sent(&folder).is_empty(), "no such folder");
     }
 
