@@ -297,6 +297,10 @@ fn a_free_page_is_taken_out_of_use_and_put_back() {
         println!("skipped: only x86 has domains that tell which frame was theirs a moment ago");
         return;
     }
+    if xen.version().minor == 17 {
+        println!("skipped: Xen 4.17 panics when memory is freed next to a page that was taken out of use");
+        return;
+    }
     // never with a page of a PV domain: newer Xens hang
     let domain = xen.create_domain(&CreateDomain::new(DomainKind::Pv)).expect("a domain");
     domain.set_max_memory(4 << 10).expect("limited");
