@@ -393,7 +393,9 @@ mod x86 {
         assert_eq!(after.leaves.len(), before.leaves.len(), "the others stay");
         assert_eq!((after.leaf(0, None), &after.msrs), (before.leaf(0, None), &before.msrs));
         let unknown = CpuPolicy { leaves: vec![CpuidLeaf { leaf: 0x1234_5678, ..old }], msrs: Vec::new() };
-        assert_eq!(domain.set_cpu_policy(&unknown).expect_err("no such leaf").errno(), Some(ERANGE));
+        let error = domain.set_cpu_policy(&unknown).expect_err("no such leaf");
+        assert_eq!(error.errno(), Some(ERANGE));
+        assert!(error.to_string().ends_with("Xen objects to CPUID leaf 0x12345678"), "{error}");
         domain.destroy().expect("destroyed");
     }
 

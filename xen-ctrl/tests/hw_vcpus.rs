@@ -193,6 +193,7 @@ mod x86 {
         let unknown = Msr { index: 0xdead_beef, value: 1 };
         let error = vcpu.set_msrs(&[unknown]).expect_err("there is none");
         assert!([EINVAL, ENXIO].contains(&error.errno()), "{error:?}");
+        assert!(matches!(error, Error::Incomplete { done: 0, asked: 1, .. }), "{error:?}");
     }
 }
 
