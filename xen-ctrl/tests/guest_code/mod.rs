@@ -20,7 +20,7 @@ pub(crate) const CODE: u64 = 8;
 pub(crate) const DATA: u64 = 9;
 /// Where, in that frame, the argument of its hypercall is: why it shuts down.
 pub(crate) const REASON: u64 = 4088;
-/// What stands where the guest has not written.
+/// What stands in the first words that it has not written yet.
 pub(crate) const UNTOUCHED: u64 = 0x5555_5555_5555_5555;
 
 /// A domain of one vCPU, which has no registers yet; paused.
@@ -46,8 +46,7 @@ impl<'a> Guest<'a> {
             guest.domain.memory().clear_pages(&guest.foreign, frame, 1).expect("cleared");
         }
         guest.write(CODE * PAGE_SIZE, code);
-        let words = REASON / 8;
-        (0..words).for_each(|word| guest.write(DATA * PAGE_SIZE + word * 8, &UNTOUCHED.to_le_bytes()));
+        guest.write(DATA * PAGE_SIZE, UNTOUCHED.to_le_bytes().repeat(64).as_slice());
         guest.write(DATA * PAGE_SIZE + REASON, &[ShutdownReason::Suspend.number()]);
         guest
     }
