@@ -169,7 +169,7 @@ fn reservations_are_in_microseconds_and_long_lists_go_on_where_xen_stopped() {
     let default = domain.rtds_default().expect("answered");
     let (period, budget) = (Duration::from_millis(20), Duration::from_millis(5));
     assert_eq!(default, Reservation { period, budget, extra_time: true });
-    domain.set_rtds(Reservation { extra_time: false, ..default }).expect("taken");
+    domain.set_rtds(period, budget).expect("taken");
 
     let vcpus: Vec<_> = (0..100).map(VcpuId::new).collect();
     let answers = domain.rtds(&vcpus).expect("answered");

@@ -35,20 +35,19 @@ fn reservations_are_kept_for_each_vcpu() {
     domain.set_max_vcpus(2).expect("vCPUs");
     pool.move_domain(domain.id()).expect("moved");
     assert_eq!(domain.rtds_default().expect("there"), Reservation::default());
-    let all = Reservation { extra_time: false, ..Reservation::default() };
-    domain.set_rtds(all).expect("taken");
+    let all = Reservation { budget: Duration::from_millis(3), ..Reservation::default() };
+    domain.set_rtds(all.period, all.budget).expect("taken");
     let one = Reservation {
         period: Duration::from_millis(50),
         budget: Duration::from_micros(12_345),
-        extra_time: true,
+        extra_time: false,
     };
     domain.set_rtds_vcpus(&[(VcpuId::new(1), one)]).expect("taken");
     assert_eq!(domain.rtds(&[VcpuId::new(1), VcpuId::new(0)]).expect("there"), [one, all]);
     output("xenstore-write", &[&format!("/local/pool/{}/name", pool.id()), "real-time"]); // xl wants a name
     let text = output("xl", &["sched-rtds", "-d", &domain.id().to_string(), "-v", "1"]);
     assert!(text.contains("50000") && text.contains("12345"), "{text}");
-    let wrong = Reservation { budget: Duration::from_millis(60), ..one };
-    assert_eq!(domain.set_rtds(wrong).expect_err("more than there is").errno(), EINVAL);
+    assert_eq!(domain.set_rtds(one.period, one.period * 2).expect_err("more than there is").errno(), EINVAL);
     assert_eq!(domain.rtds(&[VcpuId::new(2)]).expect_err("no such vCPU").errno(), EINVAL);
     xen.cpupool(0).move_domain(domain.id()).expect("back");
 }
