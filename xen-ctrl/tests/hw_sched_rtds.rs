@@ -1,5 +1,4 @@
 //! The real time scheduler on real Xen. A program of its own, because the second CPU stays with the scheduler.
-#![expect(clippy::print_stdout, reason = "skipped tests say so")]
 
 mod common;
 
