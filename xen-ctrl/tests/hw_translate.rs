@@ -195,12 +195,12 @@ const STEPS: [u8; 8] = [
     0xeb, 0xfe, // jmp to itself
 ];
 
-/// Lets a guest that stops after each instruction go on by one.
-fn step(guest: &Guest<'_>) {
+/// Lets a guest that stops after each instruction go on by one. False if nobody stopped it, so that its own trap ended it.
+fn step(guest: &Guest<'_>) -> bool {
+    let flags = || guest.domain.info().expect("there").flags;
     guest.domain.unpause().expect("it goes on");
-    eventually("it stops for the debugger", || {
-        guest.domain.info().expect("there").flags.contains(DomainFlags::PAUSED)
-    });
+    eventually("it stops", || flags().intersects(DomainFlags::PAUSED | DomainFlags::SHUTDOWN));
+    !flags().contains(DomainFlags::SHUTDOWN)
 }
 
 #[test]
@@ -213,7 +213,10 @@ fn a_pv_guest_goes_step_by_step() {
     guest.domain.set_debugging(true).expect("a debugger");
     let begin = PV_BASE + CODE * PAGE_SIZE;
     for (behind, rax, rbx) in [(3, 1, 0), (6, 1, 1), (6, 1, 1)] {
-        step(&guest);
+        if !step(&guest) {
+            println!("skipped: this hypervisor was built without what stops guests for debuggers (gdbsx)");
+            return;
+        }
         let now = guest.vcpu().context().expect("there").user_regs;
         assert_eq!((now.rip, now.rax, now.rbx), (begin + behind, rax, rbx));
     }
@@ -234,7 +237,7 @@ fn an_hvm_guest_goes_step_by_step_where_the_processor_can() {
         return;
     }
     for behind in [1, 3, 4] {
-        step(&guest);
+        assert!(step(&guest));
         assert_eq!(guest.vcpu().hvm_context().expect("there").rip, CODE * PAGE_SIZE + behind);
     }
 }

@@ -177,7 +177,8 @@ mod x86 {
         assert_eq!(first.set_extended_context(&wrong).expect_err("no such address").errno(), EINVAL);
         let mut wrong = changed;
         wrong.machine_check.capabilities |= 1 << 63;
-        assert_eq!(first.set_extended_context(&wrong).expect_err("Xen has not that").errno(), EPERM);
+        let error = first.set_extended_context(&wrong).expect_err("Xen has not that");
+        assert!([EINVAL, EPERM].contains(&error.errno()), "{error:?}");
         let missing = domain.vcpu(VcpuId::new(2)).extended_context().expect_err("one too many");
         assert!(matches!(missing, Error::Refused { .. }) && missing.errno() == ESRCH, "{missing:?}");
 
