@@ -26,7 +26,7 @@ pub struct CpuPoolInfo {
     pub id: u32,
     /// Its scheduler.
     pub scheduler: Scheduler,
-    /// How many domains are in it.
+    /// How many domains are in it, those included that are destroyed but not freed yet.
     pub domains: u32,
     /// Its CPUs.
     pub cpus: CpuMap,
