@@ -16,6 +16,9 @@ mod state;
 mod vnuma;
 mod pages;
 mod shadow;
+mod passthrough;
+mod pt_irq;
+mod resources;
 
 #[cfg(target_arch = "aarch64")]
 pub use context_arm::*;
@@ -32,6 +35,9 @@ pub use state::*;
 pub use vnuma::*;
 pub use pages::*;
 pub use shadow::*;
+pub use passthrough::*;
+pub use pt_irq::*;
+pub use resources::*;
 
 use core::fmt;
 
