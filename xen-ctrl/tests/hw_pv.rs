@@ -11,6 +11,7 @@ use xen_ctrl::{DomId, Error, ForeignMemory, Gfn, Mfn, Xenctrl};
 
 /// As the test bed wants it.
 const NO_PV: &str = "skipped: there are no PV domains on Arm";
+const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
 /// Bits of an entry that the processor sets: accessed, dirty; and Xen: global.
 const SET_BY_OTHERS: u64 = 0x160;
@@ -107,7 +108,7 @@ fn tables_are_pinned_and_changed_and_unpinned() {
     let error = tables.update(&[entry(3, data), entry(4, bare.address(0) | PRESENT), entry(5, data)]);
     let error = error.expect_err("that would be the end of all checks");
     assert!(matches!(error, Error::Incomplete { done: 1, asked: 3, .. }), "{error:?}");
-    assert_eq!(error.errno(), Some(EINVAL));
+    assert!(matches!(error.errno(), Some(EBUSY | EINVAL)), "{error:?}");
     assert_eq!((bare.read(3, 24) & !SET_BY_OTHERS, bare.read(3, 32), bare.read(3, 40)), (data, 0, 0));
     let kept = TableUpdate::EntryKeepingUse { address: bare.address(3) + 24, value: data };
     let plain = TableUpdate::EntryUntranslated { address: bare.address(3) + 40, value: data };
@@ -115,7 +116,9 @@ fn tables_are_pinned_and_changed_and_unpinned() {
     assert_eq!(bare.read(3, 40) & !SET_BY_OTHERS, data);
 
     tables.unpin(bare.mfn(0)).expect("unpinned");
-    assert!(bare.types().iter().all(|&kind| kind == PageType::Normal), "{:?}", bare.types());
+    // old Xens remember what they were until they become something else
+    let is_free = |kind: &_| matches!(kind, PageType::Normal | PageType::PageTable { pinned: false, .. });
+    assert!(bare.types().iter().all(is_free), "{:?}", bare.types());
     assert_eq!(tables.unpin(bare.mfn(0)).expect_err("it is not pinned").errno(), Some(EINVAL));
 }
 
@@ -235,6 +238,7 @@ fn what_a_pv_domain_writes_is_logged() {
         println!("skipped: no log for PV domains: {error}");
         return;
     }
+    memory.set_paging_allocation(1).expect("memory for the log");
     let mut dirty = memory.dirty_buffer(64).expect("memory");
     memory.take_dirty_pages(&mut dirty, false).expect("taken");
     // what Xen changes for the domain counts as written by it

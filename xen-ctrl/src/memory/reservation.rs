@@ -68,7 +68,8 @@ impl DomainMemory<'_> {
     ///
     /// Gives back the extents that the domain got, from the first on, by the frames that others know them by: in a PV domain, where
     /// these are machine frames; else `places` again. **Fewer than asked for** if the host has no more, the domain may have
-    /// no more ([`set_max_memory`](crate::Domain::set_max_memory)), or a place cannot have memory. Xen does not tell which.
+    /// no more ([`set_max_memory`](crate::Domain::set_max_memory)), a place cannot have memory, or there is no memory for its page
+    /// tables: on Arm, a new domain has none ([`set_paging_memory`](crate::Domain::set_paging_memory)). Xen does not tell which.
     ///
     /// # Errors
     ///
