@@ -87,7 +87,7 @@ impl Passthrough<'_> {
     }
 
     /// The other PCI devices of the domain's that the IOMMU cannot tell from this one, for instance because they are behind the same
-    /// bridge to conventional PCI. They can only be assigned together. Asked of dom0, the devices that are not assigned.
+    /// bridge to conventional PCI. They can only be assigned together.
     ///
     /// # Errors
     ///
