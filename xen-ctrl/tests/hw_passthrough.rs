@@ -12,7 +12,6 @@ use xen_ctrl::host::{HostCapabilities, PciAddress, PciFunction, PciNode, PciRese
 use xen_ctrl::passthrough::{Device, GuestIrq, ReservedMemory};
 use xen_ctrl::{Domain, Error, Gfn, Mfn, Pirq, Xenctrl};
 
-const EPERM: i32 = 1;
 const ESRCH: i32 = 3;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
@@ -145,6 +144,7 @@ fn memory_of_a_device_appears_where_it_is_mapped() {
 #[ignore = "needs Xen dom0"]
 #[cfg(target_arch = "x86_64")]
 fn what_cannot_be_mapped_as_a_whole_is_not_mapped_at_all() {
+    const EPERM: i32 = 1;
     let xen = xenctrl();
     let domain = bare(&xen, DomainKind::Hvm);
     let guest = domain.passthrough();
