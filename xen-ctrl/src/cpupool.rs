@@ -161,8 +161,9 @@ impl CpuPool<'_> {
 
     /// Takes a CPU from it, which is free then. One hypercall, repeated for half a second at most while Xen is busy.
     ///
-    /// Not right after a domain of this cpupool was destroyed: Xen 4.17 has been seen to crash when the CPU of a domain leaves
-    /// that it is still freeing.
+    /// **Old hypervisors have been seen to panic here**: 4.14 and 4.17 while a domain is still being freed whose vCPU was on the CPU (that
+    /// is over when each CPU has been busy once); 4.17 now and then for a cpupool of [`Scheduler::Credit`]; both for the last CPU
+    /// of one of [`Scheduler::Rtds`].
     ///
     /// # Errors
     ///

@@ -251,7 +251,7 @@ fn maps_are_set_for_domains_and_told_of_the_host() {
     match host.m2p_extents_of_32_bit() {
         Ok(extents) => assert_ne!(extents, host.m2p_extents().expect("a table")),
         Err(error) => {
-            assert!(matches!(error, Error::Unsupported { .. }), "no PV domains of 32 bits: {error:?}")
+            assert!(matches!(error, Error::Unsupported { .. }), "no PV domains of 32 bits: {error:?}");
         }
     }
     assert!(matches!(host.own_map(), Err(Error::Unsupported { .. })), "a PV dom0 was given none");
@@ -283,7 +283,7 @@ fn memory_on_demand_comes_when_it_is_used() {
     let pv = bare(&xen, DomainKind::Pv);
     match pv.memory().population_on_demand() {
         Ok(counts) => {
-            assert_eq!((counts.pages, counts.waiting, counts.unpopulated), (0, 0, 0), "before 4.17")
+            assert_eq!((counts.pages, counts.waiting, counts.unpopulated), (0, 0, 0), "before 4.17");
         }
         Err(error) => assert_eq!(error.errno(), Some(EINVAL), "not for PV"),
     }

@@ -156,15 +156,29 @@ fn memory_is_exchanged() {
     let memory = bare.domain.memory();
     let pages = memory.pages().expect("counted");
     let one = Allocation::default();
-    let error = memory.exchange(&bare.frames[..2], 0, &[Gfn::new(1)], one).expect_err("sizes differ");
+    let error = memory.exchange(&bare.frames[..2], 0, &mut [Gfn::new(1)], one).expect_err("sizes differ");
     assert_eq!(error.errno(), Some(EINVAL));
-    let places: Vec<_> = (0..4).map(Gfn::new).collect();
-    let taken = memory.exchange(&bare.frames, 0, &places[..1], Allocation::of_order(2)).expect("exchanged");
-    assert_eq!((taken.len(), taken[0].get() % 4), (1, 0), "four in a row: {taken:?}");
-    assert_eq!(memory.pages().expect("counted"), pages);
     let m2p = M2p::map(xen.host().memory(), &bare.foreign).expect("mapped");
-    let numbers = (0..4).map(|index| m2p.gfn(Mfn::new(taken[0].get() + index)));
-    assert_eq!(numbers.collect::<Vec<_>>(), places.iter().copied().map(Some).collect::<Vec<_>>());
+    let number = |frame: Gfn| m2p.gfn(Mfn::new(frame.get()));
+
+    let nowhere = Gfn::new(1 << 35);
+    let [first, second, ..] = bare.frames[..] else { panic!("four frames") };
+    let mut places = [Gfn::new(0), Gfn::new(1), Gfn::new(2)];
+    let error = memory.exchange(&[first, second, nowhere], 0, &mut places, one).expect_err("no such frame");
+    assert!(matches!(error, Error::Incomplete { done: 2, asked: 3, .. }), "{error:?}");
+    assert_eq!(error.errno(), Some(EINVAL));
+    let [first, second, untouched] = places;
+    assert_eq!((number(first), number(second)), (Some(Gfn::new(0)), Some(Gfn::new(1))));
+    assert_eq!(untouched, Gfn::new(2));
+    assert_eq!(memory.pages().expect("counted"), pages);
+
+    let mut place = [Gfn::new(0)];
+    let given = [first, second, bare.frames[2], bare.frames[3]];
+    memory.exchange(&given, 0, &mut place, Allocation::of_order(2)).expect("exchanged");
+    assert_eq!(place[0].get() % 4, 0, "four in a row: {place:?}");
+    assert_eq!(memory.pages().expect("counted"), pages);
+    let numbers = (0..4).map(|index| number(Gfn::new(place[0].get() + index)));
+    assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2, 3].map(|index| Some(Gfn::new(index))));
 }
 
 #[test]

@@ -92,8 +92,8 @@ impl Host<'_> {
     /// Takes pages out of use. A page that somebody uses stays until he frees it. One hypercall for every 1024 pages.
     ///
     /// **Hypervisors do not survive this with all pages.** With those of a PV domain, and so of most dom0s on x86, Xen 4.17 and 4.20 keep
-    /// a lock for ever, and the host hangs at the next operation. With free pages out of a large free piece, Xen 4.17 panics
-    /// when it frees memory next to them. Both work with Xen 4.14, the latter with 4.20.
+    /// a lock for ever, and the host hangs at the next operation. With free pages out of a large free piece, Xen 4.14 and 4.17
+    /// panic when they free memory next to them; 4.20 does not.
     ///
     /// # Errors
     ///

@@ -2,8 +2,14 @@
 
 mod affinity;
 mod context;
+mod extended;
+#[cfg(target_arch = "x86_64")]
+mod hvm;
 mod info;
+#[cfg_attr(all(target_arch = "aarch64", not(test)), expect(dead_code, reason = "no processor of x86"))]
+mod paging;
 mod state;
+mod translate;
 
 pub use affinity::Affinity;
 pub use context::VcpuContext;
@@ -11,8 +17,14 @@ pub use context::VcpuContext;
 pub use context::{CoreRegisters, flags};
 #[cfg(target_arch = "x86_64")]
 pub use context::{TrapInfo, UserRegisters, flags};
+pub use extended::{Callback, ExtendedContext, MachineCheck};
+#[cfg(target_arch = "x86_64")]
+pub use hvm::HvmCpu;
 pub use info::VcpuInfo;
+pub(crate) use paging::Paging;
 pub use state::{ExtendedState, Msr};
+pub use translate::AddressSpace;
+pub(crate) use translate::{WORDS, read_words};
 
 use std::io;
 
@@ -54,15 +66,19 @@ impl Vcpu<'_> {
         self.domain
     }
 
-    /// Issues an operation on the vCPU. Xen has the same error number for a domain and for a vCPU that are not there; here they are
-    /// told apart.
+    /// Issues an operation on the vCPU.
     fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
-        match self.xen.domctl(self.domain, operation) {
-            Err(Error::NoSuchDomain { operation, domain }) if self.xen.domain(domain).info().is_ok() => {
+        self.xen.domctl(self.domain, operation).map_err(|error| self.explain(error))
+    }
+
+    /// Xen has the same error number for a domain and for a vCPU that are not there; here they are told apart.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::NoSuchDomain { operation, domain } if self.xen.domain(domain).info().is_ok() => {
                 let source = io::Error::from_raw_os_error(ESRCH);
-                Err(Error::Refused { operation, domain: Some(domain), source })
+                Error::Refused { operation, domain: Some(domain), source }
             }
-            answer => answer,
+            error => error,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Setup {
         add("-machine", machine.into());
         add("-cpu", processor.into());
         add("-m", MEMORY.to_string());
-        add("-smp", "1".into()); // more make the clock of dom0 slow, and the boot
+        add("-smp", "2".into());
         add("-nic", "none".into());
         add("-display", "none".into());
         for (name, descriptor) in [
