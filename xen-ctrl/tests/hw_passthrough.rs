@@ -1,6 +1,7 @@
 //! What a domain may use of the host's devices, and what Xen is told of them, on real Xen. Needs no IOMMU.
 
 mod common;
+mod guest_code;
 
 use std::fs;
 use std::path::Path;
@@ -185,6 +186,57 @@ fn ports_are_mapped_and_permitted() {
     let paravirtual = bare(&xen, DomainKind::Pv);
     assert!(is_unsupported(paravirtual.passthrough().map_ports(0xc000, 0xc100, 8)));
     paravirtual.passthrough().map_memory(Gfn::new(1), DEVICE, 1).expect_err("not permitted");
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+#[cfg(target_arch = "x86_64")]
+fn a_guest_uses_memory_and_ports_of_the_host() {
+    use guest_code::eventually;
+    use guest_code::x86::{flat, hvm};
+    use std::os::unix::fs::FileExt;
+    use xen_ctrl::{DomId, ForeignMemory};
+
+    /// Where the processor begins: the last frame below 4 GiB.
+    const FIRMWARE: u64 = 0xf_ffff;
+    /// A byte that the host's firmware keeps for others.
+    const STATUS_PORT: u16 = 0xb3;
+    const READ_AND_WRITE: [u8; 24] = [
+        0xa1, 0xf0, 0x0f, 0x00, 0xf0, // mov eax, [0xf0000ff0]
+        0xa3, 0x00, 0x90, 0x00, 0x00, // mov [0x9000], eax
+        0xb0, 0x5a, // mov al, 0x5a
+        0x66, 0xba, 0x01, 0xc0, // mov dx, 0xc001
+        0xee, // out dx, al
+        0xa2, 0x08, 0x90, 0x00, 0x00, // mov [0x9008], al
+        0xeb, 0xfe, // jmp to itself
+    ];
+    let read_port = || {
+        let mut byte = [0];
+        let ports = fs::File::open("/dev/port").expect("the host's ports");
+        ports.read_exact_at(&mut byte, STATUS_PORT.into()).expect("read");
+        byte[0]
+    };
+    let xen = xenctrl();
+    let memory = ForeignMemory::open().expect("the device");
+    let firmware = memory.map_read_only(DomId::IO, &[Gfn::new(FIRMWARE)]).expect("its frame");
+    let start = firmware.load_u32(0xff0).expect("inside");
+    assert!(start != 0 && start != u32::MAX && read_port() != 0x5a);
+
+    let machine = hvm(&xen, &READ_AND_WRITE, &flat());
+    let guest = machine.domain.passthrough();
+    guest.set_memory_permission(Mfn::new(FIRMWARE), 1, true).expect("permitted");
+    guest.map_memory(Gfn::new(0xf_0000), Mfn::new(FIRMWARE), 1).expect("mapped");
+    guest.map_ports(0xc001, STATUS_PORT, 1).expect("mapped");
+    machine.domain.unpause().expect("it begins");
+    eventually("it comes to its end", || machine.word(1) & 0xff == 0x5a);
+    assert_eq!(machine.word(0) & 0xffff_ffff, start.into(), "what it has read");
+    assert_eq!(read_port(), 0x5a, "what it has written");
+    fs::File::options()
+        .write(true)
+        .open("/dev/port")
+        .expect("the host's ports")
+        .write_all_at(&[0], STATUS_PORT.into())
+        .expect("as it was");
 }
 
 #[test]

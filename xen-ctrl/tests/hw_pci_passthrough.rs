@@ -2,6 +2,7 @@
 #![cfg(target_arch = "x86_64")]
 
 mod common;
+mod guest_code;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -11,6 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use common::{output, xenctrl};
+use guest_code::x86::{flat, hvm};
+use guest_code::{UNTOUCHED, eventually};
 use xen_ctrl::domain::{CreateDomain, CreateFlags, CreatedDomain, DomainKind, X86Emulation, X86Options};
 use xen_ctrl::host::{HostCapabilities, PciAddress};
 use xen_ctrl::memory::Allocation;
@@ -188,6 +191,8 @@ mod card {
     pub(super) const RAISE: usize = 0xc8;
     pub(super) const UNMASK: usize = 0xd0;
     pub(super) const MASK: usize = 0xd8;
+    /// The first bytes of its network address.
+    pub(super) const ADDRESS: usize = 0x5400;
     pub(super) const SEND_CONTROL: usize = 0x400;
     pub(super) const SEND_ENABLE: u32 = 1 << 1;
     pub(super) const RING: usize = 0x3800;
@@ -207,7 +212,7 @@ struct Registers(ForeignMapping);
 impl Registers {
     fn map(idle: &Idle) -> Self {
         let first = idle.first_frame().get();
-        let frames: Vec<Gfn> = (first..first + 4).map(Gfn::new).collect();
+        let frames: Vec<Gfn> = (first..first + 6).map(Gfn::new).collect();
         Self(ForeignMemory::open().expect("the device").map(DomId::IO, &frames).expect("its registers"))
     }
 
@@ -267,19 +272,28 @@ fn a_device_reaches_the_memory_of_its_domain_only() {
 
 #[test]
 #[ignore = "needs Xen dom0"]
-fn memory_and_ports_of_a_device_are_mapped() {
+fn a_guest_reads_a_register_of_its_device() {
+    const READ: [u8; 12] = [
+        0xa1, 0x00, 0x54, 0x00, 0xf0, // mov eax, [0xf0005400]
+        0xa3, 0x00, 0x90, 0x00, 0x00, // mov [0x9000], eax
+        0xeb, 0xfe, // jmp to itself
+    ];
     let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 1) else { return };
     let idle = &devices[0];
-    let domain = bare(&xen, DomainKind::Hvm);
-    let guest = domain.passthrough();
-    guest.assign(idle.device(), ReservedMemory::Strict).expect("assigned");
+    idle.enable();
+    let address = Registers::map(idle).get(card::ADDRESS);
+    assert!(address != 0 && address != u32::MAX, "{address:#x}");
+
+    let machine = hvm(&xen, &READ, &flat());
+    let guest = machine.domain.passthrough();
     let (at, first, count) = (Gfn::new(0xf_0000), idle.first_frame(), idle.frames());
     guest.set_memory_permission(first, count, true).expect("permitted");
     guest.map_memory(at, first, count).expect("mapped");
-    assert_eq!(domain.memory().max_gfn().expect("told").get(), at.get() + count - 1);
+    machine.domain.unpause().expect("it begins");
+    eventually("it reads", || machine.word(0) != UNTOUCHED);
+    assert_eq!(machine.word(0) & 0xffff_ffff, address.into(), "what dom0 reads there");
     guest.unmap_memory(at, first, count).expect("unmapped");
-    guest.map_memory(at, Mfn::new(first.get() + 1), 1).expect("the place is free again");
 }
 
 #[test]
