@@ -361,13 +361,13 @@ fn interrupts_get_numbers() {
     let line = asked(17, 40, |xen| guest(xen).map_gsi(20, Some(Pirq::new(33))));
     let record = record![5 u32, 1 i32, 20 i32, 33 i32, 0 i32, 0 i32, 0 i32, 0 u32, 0 u64];
     assert_eq!(line, (13, record));
-    let message = asked(17, 40, |xen| guest(xen).map_msi(DEVICE, None));
+    let message = asked(17, 40, |xen| guest(xen).map_msi(DEVICE));
     let record = record![5 u32, 3 i32, -1 i32, -1 i32, 0x1_0002 i32, 0x1c i32, 0 i32, 0 u32, 0 u64];
     assert_eq!(message, (13, record));
-    let message = asked(17, 40, |xen| guest(xen).map_msix(DEVICE, 7, 0xfeb0_0000, Some(Pirq::new(34))));
-    let record = record![5 u32, 3 i32, -1 i32, 34 i32, 0x1_0002 i32, 0x1c i32, 7 i32, 0 u32, 0xfeb0_0000 u64];
+    let message = asked(17, 40, |xen| guest(xen).map_msix(DEVICE, 7, 0xfeb0_0000));
+    let record = record![5 u32, 3 i32, -1 i32, -1 i32, 0x1_0002 i32, 0x1c i32, 7 i32, 0 u32, 0xfeb0_0000 u64];
     assert_eq!(message, (13, record));
-    let messages = asked(17, 40, |xen| guest(xen).map_msis(DEVICE, 5, None));
+    let messages = asked(17, 40, |xen| guest(xen).map_msis(DEVICE, 5));
     let record = record![5 u32, 4 i32, -1 i32, -1 i32, 0x1_0002 i32, 0x1c i32, 5 i32, 0 u32, 0 u64];
     assert_eq!(messages, (13, record));
     let unmap = asked(17, 8, |xen| guest(xen).unmap_pirq(Pirq::new(33)));
@@ -385,7 +385,7 @@ fn numbers_of_interrupts_come_back() {
         Ok(0)
     });
     assert_eq!(guest(&xen).map_gsi(20, None).expect("mapped"), Pirq::new(40));
-    let several = guest(&xen).map_msis(DEVICE, 5, None).expect("mapped");
+    let several = guest(&xen).map_msis(DEVICE, 5).expect("mapped");
     assert_eq!((several.first, several.count), (Pirq::new(40), 8));
 }
 

@@ -48,12 +48,13 @@ impl Passthrough<'_> {
     }
 
     /// Says whether the domain may use an interrupt, by the number that the **caller** knows it by: a PV dom0 numbers lines as the
-    /// host does; a PVH dom0 has no such numbers, see [`set_gsi_permission`](Self::set_gsi_permission).
+    /// host does; a PVH dom0 has no such numbers, see [`set_gsi_permission`](Self::set_gsi_permission). On Arm, before Xen 4.19, by
+    /// the host's number.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`]; [`Error::Denied`] also if the caller has no such interrupt; [`Error::Refused`] with `EINVAL` for a
-    /// number that there is not; [`Error::Unsupported`] before Xen 4.16 for numbers above 255.
+    /// number that there is not; [`Error::Unsupported`] before Xen 4.16 for numbers above 255, and on Arm since Xen 4.19.
     #[doc(alias = "xc_domain_irq_permission")]
     #[doc(alias = "XEN_DOMCTL_irq_permission")]
     pub fn set_irq_permission(&self, irq: Pirq, allowed: bool) -> Result<(), Error> {

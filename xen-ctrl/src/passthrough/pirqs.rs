@@ -19,31 +19,34 @@ pub struct Pirqs {
 
 /// On x86: none of this is on Arm, where interrupts have no other numbers than the host's.
 impl Passthrough<'_> {
-    /// Gives the domain an interrupt line of the host's, under the number `wish` or any that is free; permits it to use the line, too.
+    /// Gives the domain an interrupt line of the host's, under the number `wish` or any that is free; permits it to use the line, too. A
+    /// line that it has already keeps its number.
+    ///
+    /// Xen does not refuse a `wish` that another interrupt of the domain has: nothing changes then.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`]; [`Error::Denied`] also if the caller may not use it; [`Error::Refused`] with `EINVAL` if there is no such
-    /// line or number, `EEXIST` or `EBUSY` if line or number is taken, `ENOSPC`; [`Error::Unsupported`] on Arm, and in domains
-    /// whose interrupts have no numbers.
+    /// line or number, `EEXIST` if the domain has the line under another number, `ENOSPC`; [`Error::Unsupported`] on Arm.
     #[doc(alias = "xc_physdev_map_pirq")]
     #[doc(alias = "xc_physdev_map_pirq_gsi")]
     #[doc(alias = "PHYSDEVOP_map_pirq")]
     pub fn map_gsi(&self, gsi: u32, wish: Option<Pirq>) -> Result<Pirq, Error> {
-        let line = MapPirq { kind: MAP_GSI, index: signed(gsi), ..self.blank(wish) };
-        self.map(&line).map(|pirqs| pirqs.first)
+        let pirq = wish.map_or(ANY, |pirq| signed(pirq.get()));
+        let line = self.request(MAP_GSI, signed(gsi), PciAddress::default());
+        self.map(&MapPirq { pirq, ..line }).map(|pirqs| pirqs.first)
     }
 
-    /// Gives the domain the message (MSI) of a device of the host's, under the number `wish` or any that is free. Xen switches the
-    /// device to messages.
+    /// Gives the domain the message (MSI) of a device of the host's, under any number that is free. Xen switches the device to messages.
     ///
     /// # Errors
     ///
-    /// As [`map_gsi`](Self::map_gsi); [`Error::Refused`] also with `ENODEV` if Xen does not know the device, or it has no messages.
+    /// As [`map_gsi`](Self::map_gsi); [`Error::Refused`] also with `ENODEV` if Xen does not know the device, or it has no messages, `ENXIO`
+    /// if its memory is switched off.
     #[doc(alias = "xc_physdev_map_pirq_msi")]
     #[doc(alias = "MAP_PIRQ_TYPE_MSI_SEG")]
-    pub fn map_msi(&self, device: PciAddress, wish: Option<Pirq>) -> Result<Pirq, Error> {
-        self.map(&self.message(MAP_MSI_SEG, device, wish)).map(|pirqs| pirqs.first)
+    pub fn map_msi(&self, device: PciAddress) -> Result<Pirq, Error> {
+        self.map(&self.request(MAP_MSI_SEG, ANY, device)).map(|pirqs| pirqs.first)
     }
 
     /// Gives the domain a message of a device of the host's that has a table of them (MSI-X): the one with this number. `table` is where in
@@ -53,27 +56,21 @@ impl Passthrough<'_> {
     ///
     /// As [`map_msi`](Self::map_msi).
     #[doc(alias = "xc_physdev_map_pirq_msi")]
-    pub fn map_msix(
-        &self,
-        device: PciAddress,
-        entry: u16,
-        table: u64,
-        wish: Option<Pirq>,
-    ) -> Result<Pirq, Error> {
-        let message = self.message(MAP_MSI_SEG, device, wish);
+    pub fn map_msix(&self, device: PciAddress, entry: u16, table: u64) -> Result<Pirq, Error> {
+        let message = self.request(MAP_MSI_SEG, ANY, device);
         self.map(&MapPirq { entry_nr: entry.into(), table_base: table, ..message }).map(|pirqs| pirqs.first)
     }
 
     /// Gives the domain several messages (MSI) of one device of the host's: `count`, up to 32, and **as many as the next power of two**, under
-    /// numbers that follow each other, from `wish` or any on. As [`map_msi`](Self::map_msi).
+    /// numbers that follow each other. As [`map_msi`](Self::map_msi).
     ///
     /// # Errors
     ///
     /// As [`map_msi`](Self::map_msi); [`Error::Refused`] also with `ENFILE` if the device has not so many, `EDOM` for none or more than 32;
     /// [`Error::Unsupported`] if the host's IOMMU does not remap interrupts.
     #[doc(alias = "MAP_PIRQ_TYPE_MULTI_MSI")]
-    pub fn map_msis(&self, device: PciAddress, count: u32, wish: Option<Pirq>) -> Result<Pirqs, Error> {
-        let messages = self.message(MAP_MULTI_MSI, device, wish);
+    pub fn map_msis(&self, device: PciAddress, count: u32) -> Result<Pirqs, Error> {
+        let messages = self.request(MAP_MULTI_MSI, ANY, device);
         self.map(&MapPirq { entry_nr: signed(count), ..messages })
     }
 
@@ -90,21 +87,17 @@ impl Passthrough<'_> {
         self.xen.call(Some(self.id), &unmap).map(drop)
     }
 
-    fn message(&self, kind: i32, device: PciAddress, wish: Option<Pirq>) -> MapPirq {
+    /// A request for any number.
+    fn request(&self, kind: i32, index: i32, device: PciAddress) -> MapPirq {
         let bus = u32::from(device.segment()) << 16 | u32::from(device.bus());
-        let bus = i32::from_ne_bytes(bus.to_ne_bytes()); // the segment takes the sign bit, too
-        MapPirq { kind, bus, devfn: device.devfn().into(), ..self.blank(wish) }
-    }
-
-    fn blank(&self, wish: Option<Pirq>) -> MapPirq {
         MapPirq {
             domid: self.id.get(),
             pad: 0,
-            kind: MAP_GSI,
-            index: -1,
-            pirq: wish.map_or(-1, |pirq| signed(pirq.get())),
-            bus: 0,
-            devfn: 0,
+            kind,
+            index,
+            pirq: ANY,
+            bus: i32::from_ne_bytes(bus.to_ne_bytes()), // the segment takes the sign bit, too
+            devfn: device.devfn().into(),
             entry_nr: 0,
             pad2: 0,
             table_base: 0,
@@ -117,6 +110,9 @@ impl Passthrough<'_> {
         Ok(Pirqs { first: Pirq::new(number(answer.pirq)), count: number(answer.entry_nr) })
     }
 }
+
+/// Whatever number is free.
+const ANY: i32 = -1;
 
 /// Xen has no number above, and refuses the highest.
 fn signed(number: u32) -> i32 {
