@@ -5,7 +5,6 @@ mod guest_code;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
 
 use common::{output, xenctrl};
 use xen_ctrl::domain::{CreateDomain, CreatedDomain, DomainKind, X86Emulation, X86Options};
@@ -41,8 +40,6 @@ fn is_unsupported<T: std::fmt::Debug>(answer: Result<T, Error>) -> bool {
 
 /// What Xen says at the key `q` that a domain may use: a list named `kind`, as in `{ c000-c007 }`.
 fn allowed(domain: &Domain<'_>, kind: &str) -> String {
-    static CONSOLE: Mutex<()> = Mutex::new(());
-    let _alone = CONSOLE.lock();
     output("xl", &["dmesg", "-c"]);
     output("xl", &["debug-keys", "q"]);
     let said = output("xl", &["dmesg"]);

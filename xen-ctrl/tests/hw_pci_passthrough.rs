@@ -7,7 +7,6 @@ mod guest_code;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -30,12 +29,6 @@ const EDOM: i32 = 33;
 const CARD: &str = "0x8086 0x100e";
 /// A USB controller: NEC's.
 const USB: &str = "0x1033 0x0194";
-
-/// The devices are there once, and Xen has one console.
-fn alone() -> MutexGuard<'static, ()> {
-    static DEVICES: Mutex<()> = Mutex::new(());
-    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A PCI device that no driver has.
 struct Idle {
@@ -140,7 +133,6 @@ fn owner(device: PciAddress) -> String {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_device_goes_to_a_domain_and_comes_back() {
-    let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 1) else { return };
     let (address, device) = (devices[0].address, devices[0].device());
     for kind in [DomainKind::Pv, DomainKind::Hvm] {
@@ -175,7 +167,6 @@ fn a_device_goes_to_a_domain_and_comes_back() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn devices_behind_one_bridge_are_a_group() {
-    let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 3) else { return };
     let addresses: Vec<PciAddress> = devices.iter().map(|idle| idle.address).collect();
     let dom0 = xen.domain(DomId::ZERO).passthrough();
@@ -229,7 +220,6 @@ impl Registers {
 #[ignore = "needs Xen dom0"]
 fn a_device_reaches_the_memory_of_its_domain_only() {
     const RING: Gfn = Gfn::new(0x40);
-    let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 1) else { return };
     let idle = &devices[0];
     let domain = bare(&xen, DomainKind::Hvm);
@@ -278,7 +268,6 @@ fn a_guest_reads_a_register_of_its_device() {
         0xa3, 0x00, 0x90, 0x00, 0x00, // mov [0x9000], eax
         0xeb, 0xfe, // jmp to itself
     ];
-    let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 1) else { return };
     let idle = &devices[0];
     idle.enable();
@@ -299,7 +288,6 @@ fn a_guest_reads_a_register_of_its_device() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_line_raised_by_the_device_reaches_the_guest() {
-    let _alone = alone();
     let Some((xen, devices)) = host_with(CARD, 1) else { return };
     let idle = &devices[0];
     let domain = bare(&xen, DomainKind::Hvm);
@@ -341,7 +329,6 @@ fn messages() -> usize {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn messages_of_a_device_get_numbers_and_are_bound() {
-    let _alone = alone();
     let Some((xen, devices)) = host_with(USB, 1) else { return };
     let (idle, address) = (&devices[0], devices[0].address);
     let domain = bare(&xen, DomainKind::Hvm);
