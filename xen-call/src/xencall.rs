@@ -6,8 +6,8 @@ use crate::{Error, HypercallBuffer};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
-use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
+use xen_sys::linux::{Request, own_domain};
 use xen_sys::xen_public::errno::{EFAULT, EPERM};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
@@ -186,6 +186,15 @@ impl Xencall {
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
         let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
         Ok(Attempt { result, record: take(record) })
+    }
+
+    /// Sends a request to the driver behind the handle that is not a hypercall; the answer is what the driver wrote into it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's: `ENOTTY` if it does not know the request.
+    pub fn submit<R: Request<Driver = Privcmd>>(&self, request: &mut R) -> io::Result<u32> {
+        self.shared.privcmd.submit(request)
     }
 
     /// # Safety

@@ -73,6 +73,22 @@ pub enum Error {
         /// Why not for the next one, if Xen tells.
         source: Option<io::Error>,
     },
+    /// Dom0's kernel does not have the operation.
+    #[error("{operation} is not supported by this kernel: it needs {needs}")]
+    UnsupportedByKernel {
+        /// Which operation.
+        operation: &'static str,
+        /// What has it.
+        needs: &'static str,
+    },
+    /// Dom0's kernel refused for a reason that depends on the operation; its documentation tells.
+    #[error("{operation} was refused by the kernel")]
+    Kernel {
+        /// Which operation.
+        operation: &'static str,
+        /// The kernel's error number.
+        source: io::Error,
+    },
     /// What CPUID and MSRs are to show to a domain is more than this host or this Xen can provide.
     #[error("{operation} on domain {domain} failed: {}", objection(*.leaf, *.subleaf, *.msr))]
     CpuPolicy {

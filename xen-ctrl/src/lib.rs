@@ -31,6 +31,7 @@ mod error;
 pub mod host;
 pub mod hypfs;
 pub mod memory;
+pub mod passthrough;
 pub mod pv;
 pub mod sched;
 pub mod vcpu;
@@ -49,7 +50,7 @@ pub use watchdog::Watchdog;
 pub use xen_call::version::XenVersion;
 pub use xen_call::{OpenCause, OpenError};
 pub use xen_foreignmem::ForeignMemory;
-pub use xen_sys::{DomId, Gfn, Mfn, Port, VcpuId, Virq};
+pub use xen_sys::{DomId, Gfn, Mfn, Pirq, Port, VcpuId, Virq};
 pub use xenctrl::Xenctrl;
 
 #[cfg(doctest)]

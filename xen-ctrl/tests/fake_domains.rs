@@ -14,7 +14,7 @@ use xen_ctrl::domain::{
 };
 #[cfg(target_arch = "x86_64")]
 use xen_ctrl::host::{CpuPolicy, MsrValue};
-use xen_ctrl::{DomId, Error, Port, VcpuId, Virq, Xenctrl};
+use xen_ctrl::{DomId, Error, Pirq, Port, VcpuId, Virq, Xenctrl};
 use xen_sys::linux::fake::{self, Call};
 
 const HYPERCALL: u32 = 0x0030_5000;
@@ -285,7 +285,7 @@ fn a_port_is_told_by_its_status() {
         Binding::Closed,
         Binding::Unbound { remote: Some(domain(5)) },
         Binding::Interdomain { remote: domain(5), port: Port::new(70) },
-        Binding::Pirq(0x1_0005),
+        Binding::Pirq(Pirq::new(0x1_0005)),
         Binding::Virq(Virq::new(0x1_0005)),
         Binding::Ipi,
         Binding::Other(6),

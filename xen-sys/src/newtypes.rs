@@ -225,6 +225,12 @@ number! {
 layout!(VcpuId = "struct evtchn_bind_virq.vcpu", 4);
 
 number! {
+    /// An interrupt of the host's, by the number that a domain knows it by.
+    Pirq(u32), "{}"
+}
+layout!(Pirq = "struct evtchn_bind_pirq.pirq", 4);
+
+number! {
     /// A virtual interrupt that Xen itself raises (`VIRQ_*`).
     Virq(u32), "{}"
 }

@@ -59,6 +59,15 @@ pub(crate) enum Hypervisor {
     Built,
 }
 
+/// What a hypervisor runs on, apart from the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Board {
+    /// QEMU's usual one.
+    Usual,
+    /// One with an IOMMU that remaps interrupts, too, and with PCI devices that nobody drives.
+    Iommu,
+}
+
 /// A dom0 kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kernel {
@@ -87,6 +96,8 @@ pub(crate) struct Cell {
     pub(crate) guest_kernel: Kernel,
     /// What it runs on.
     pub(crate) architecture: Architecture,
+    /// And what that is part of.
+    pub(crate) board: Board,
     /// Whether the matrix is complete without it: then it is skipped, loudly, if it cannot be had.
     pub(crate) is_optional: bool,
 }
@@ -108,14 +119,14 @@ const fn packaged(
     kernel: Kernel,
     architecture: Architecture,
 ) -> Cell {
-    let (hypervisor, guest_kernel) = (Hypervisor::Packaged, kernel);
-    Cell { name, xen, suite, hypervisor, kernel, guest_kernel, architecture, is_optional: false }
+    let (hypervisor, guest_kernel, board) = (Hypervisor::Packaged, kernel, Board::Usual);
+    Cell { name, xen, suite, hypervisor, kernel, guest_kernel, architecture, board, is_optional: false }
 }
 
 use Architecture::{Amd64, Arm64};
 
 /// Every cell, in the order in which the matrix runs.
-pub(crate) const CELLS: [Cell; 8] = [
+pub(crate) const CELLS: [Cell; 9] = [
     packaged("4.14", "4.14", "bullseye", LINUX_5_10, Amd64),
     packaged("4.17", "4.17", "bookworm", LINUX_6_1, Amd64),
     packaged("4.20", "4.20", "trixie", LINUX_6_12, Amd64),
@@ -130,6 +141,7 @@ pub(crate) const CELLS: [Cell; 8] = [
         is_optional: true,
         ..packaged("4.17-debug", "4.17", "bookworm", LINUX_6_1, Amd64)
     },
+    Cell { board: Board::Iommu, ..packaged("4.17-iommu", "4.17", "bookworm", LINUX_6_1, Amd64) },
     packaged("4.17-arm64", "4.17", "bookworm", ARM_6_1, Arm64),
     packaged("4.20-arm64", "4.20", "trixie", ARM_6_12, Arm64),
     packaged("4.20-arm64-16k", "4.20", "trixie", ARM_16K, Arm64),
@@ -151,6 +163,9 @@ impl fmt::Display for Cell {
         }
         if self.hypervisor == Hypervisor::Built {
             f.write_str("the hypervisor built with more switched on, ")?;
+        }
+        if self.board == Board::Iommu {
+            f.write_str("on a machine with an IOMMU, ")?;
         }
         write!(f, "{})", self.architecture.debian())
     }

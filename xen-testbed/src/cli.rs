@@ -106,7 +106,7 @@ pub(crate) struct Boot {
 impl Boot {
     /// The machine for `cell` that these options ask for.
     pub(crate) fn setup(&self, cell: &Cell) -> Setup {
-        Setup { architecture: cell.architecture, count: self.count }
+        Setup { architecture: cell.architecture, board: cell.board, count: self.count }
     }
 }
 

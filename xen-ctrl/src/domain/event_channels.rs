@@ -2,7 +2,7 @@
 
 use xen_sys::xen_public::errno::EAGAIN;
 use xen_sys::xen_public::event_channel::{self, AllocUnbound, PortStatus, ResetPorts};
-use xen_sys::{DomId, Port, VcpuId, Virq};
+use xen_sys::{DomId, Pirq, Port, VcpuId, Virq};
 
 use super::Domain;
 use crate::Error;
@@ -26,7 +26,7 @@ pub enum Binding {
         port: Port,
     },
     /// A physical interrupt.
-    Pirq(u32),
+    Pirq(Pirq),
     /// A virtual interrupt.
     Virq(Virq),
     /// Another vCPU of the same domain.
@@ -113,7 +113,7 @@ fn binding(record: &PortStatus) -> Binding {
         (event_channel::EVTCHNSTAT_INTERDOMAIN, Some(remote)) => {
             Binding::Interdomain { remote, port: Port::new(record.remote_port) }
         }
-        (event_channel::EVTCHNSTAT_PIRQ, _) => Binding::Pirq(record.interrupt()),
+        (event_channel::EVTCHNSTAT_PIRQ, _) => Binding::Pirq(Pirq::new(record.interrupt())),
         (event_channel::EVTCHNSTAT_VIRQ, _) => Binding::Virq(Virq::new(record.interrupt())),
         (event_channel::EVTCHNSTAT_IPI, _) => Binding::Ipi,
         (other, _) => Binding::Other(other),

@@ -31,6 +31,7 @@ use xen_sys::DomId;
 
 use crate::Xenctrl;
 use crate::memory::DomainMemory;
+use crate::passthrough::Passthrough;
 use crate::pv::PageTables;
 
 /// A domain, by its number: what can be done with it.
@@ -63,5 +64,10 @@ impl<'a> Domain<'a> {
     #[must_use]
     pub fn page_tables(&self) -> PageTables<'a> {
         PageTables::new(self.xen, self.id)
+    }
+    /// The devices of the host's that it is given.
+    #[must_use]
+    pub fn passthrough(&self) -> Passthrough<'a> {
+        Passthrough::new(self.xen, self.id)
     }
 }

@@ -75,7 +75,7 @@ impl Domain<'_> {
             Trigger::Sleep => domctl::SENDTRIGGER_SLEEP,
         };
         let answer = self.xen.domctl(self.id, &SendTrigger { trigger, vcpu: vcpu.get() });
-        answer.map(drop).map_err(|error| self.unless_vcpu_is_missing(error))
+        answer.map(drop).map_err(|error| self.unless_something_else_is_missing(error))
     }
 
     /// Lets one vCPU of an HVM domain go step by step; each step goes to the vm-event ring or the debugger.
@@ -107,8 +107,8 @@ impl Domain<'_> {
         self.xen.domctl(self.id, &Subscribe { port: port.get() }).map(drop)
     }
 
-    /// `ESRCH` can mean either; asks whether the domain is there.
-    fn unless_vcpu_is_missing(&self, error: Error) -> Error {
+    /// Where `ESRCH` need not mean the domain: asks whether that is there.
+    pub(crate) fn unless_something_else_is_missing(&self, error: Error) -> Error {
         match error {
             Error::NoSuchDomain { operation, domain } if self.info().is_ok() => {
                 let source = io::Error::from_raw_os_error(ESRCH);

@@ -12,6 +12,7 @@ mod livepatch;
 mod numa;
 mod pages;
 mod pci;
+mod pci_devices;
 #[cfg(target_arch = "x86_64")]
 mod policy;
 mod power;
@@ -25,6 +26,7 @@ pub use livepatch::{Livepatch, LivepatchState};
 pub use numa::{MemoryRegion, Numa, NumaNode};
 pub use pages::{PageKind, PageOutcome, PageResult, PageState};
 pub use pci::{ParsePciAddressError, PciAddress, PciNode};
+pub use pci_devices::{PciFunction, PciReset};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use policy::PolicyMemory;
 #[cfg(target_arch = "x86_64")]

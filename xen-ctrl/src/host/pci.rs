@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error as ThisError;
-use xen_sys::xen_public::sysctl::{INVALID_DEV, INVALID_NODE_ID, PciDevice, PciTopology};
+use xen_sys::xen_public::physdev::PciDevice;
+use xen_sys::xen_public::sysctl::{INVALID_DEV, INVALID_NODE_ID, PciTopology};
 
 use super::{Host, size};
 use crate::Error;
@@ -58,6 +59,26 @@ impl PciAddress {
     #[must_use]
     pub const fn function(self) -> u8 {
         self.devfn & 7
+    }
+
+    /// The address on this segment that has these bytes for bus, and for device and function.
+    pub(crate) const fn from_bytes(segment: u16, bus: u8, devfn: u8) -> Self {
+        Self { segment, bus, devfn }
+    }
+
+    /// Device, times 8, and function.
+    pub(crate) const fn devfn(self) -> u8 {
+        self.devfn
+    }
+
+    /// As Xen and the kernel pack it into one number.
+    pub(crate) fn sbdf(self) -> u32 {
+        u32::from(self.segment) << 16 | u32::from(self.bus) << 8 | u32::from(self.devfn)
+    }
+
+    /// As Xen has it in records.
+    pub(crate) const fn record(self) -> PciDevice {
+        PciDevice { seg: self.segment, bus: self.bus, devfn: self.devfn }
     }
 }
 
@@ -119,10 +140,7 @@ impl Host<'_> {
 
     fn look_up_some(self, devices: &[PciAddress]) -> Result<Vec<PciNode>, Error> {
         let xencall = self.xen.xencall();
-        let records: Vec<PciDevice> = devices
-            .iter()
-            .map(|device| PciDevice { seg: device.segment, bus: device.bus, devfn: device.devfn })
-            .collect();
+        let records: Vec<PciDevice> = devices.iter().map(|device| device.record()).collect();
         let mut records = xencall.buffer_from(&records)?;
         let mut nodes = xencall.zeroed_buffer::<u32>(devices.len())?;
         let answer = self.xen.sysctl(&PciTopology { devices: records.lend(), nodes: nodes.lend() })?;

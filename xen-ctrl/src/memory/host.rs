@@ -7,7 +7,6 @@ use xen_sys::xen_public::memory::{
     MachineMemoryMap, MachphysCompatMfnList, MachphysMfnList, MapEntry, MaximumRamPage, OwnMemoryMap,
     ReservedDeviceMemory, ReservedDeviceMemoryMap, SharingFreedPages, SharingSharedPages,
 };
-use xen_sys::xen_public::sysctl::PciDevice;
 
 use super::{MemoryRange, ReservedRange};
 use crate::host::PciAddress;
@@ -94,12 +93,7 @@ impl<'a> HostMemory<'a> {
     #[doc(alias = "xc_reserved_device_memory_map")]
     #[doc(alias = "XENMEM_reserved_device_memory_map")]
     pub fn reserved_by_devices(&self, device: Option<PciAddress>) -> Result<Vec<ReservedRange>, Error> {
-        let devfn = |address: PciAddress| address.device() << 3 | address.function();
-        let device = device.map(|address| PciDevice {
-            seg: address.segment(),
-            bus: address.bus(),
-            devfn: devfn(address),
-        });
+        let device = device.map(PciAddress::record);
         let mut room = 64;
         loop {
             let mut ranges = self.xen.xencall().zeroed_buffer::<ReservedDeviceMemory>(room)?;

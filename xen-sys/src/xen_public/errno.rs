@@ -7,6 +7,7 @@ constants! { i32:
     ENOENT = "XEN_ENOENT" = 2;
     ESRCH = "XEN_ESRCH" = 3;
     EAGAIN = "XEN_EAGAIN" = 11;
+    E2BIG = "XEN_E2BIG" = 7;
     EACCES = "XEN_EACCES" = 13;
     EFAULT = "XEN_EFAULT" = 14;
     EBUSY = "XEN_EBUSY" = 16;

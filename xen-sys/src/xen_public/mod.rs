@@ -11,6 +11,7 @@ pub mod memory;
 pub mod mmu;
 pub mod multicall;
 pub mod operation;
+pub mod physdev;
 pub mod platform;
 pub mod sched;
 pub mod sysctl;

@@ -3,13 +3,15 @@
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use crate::cells::Architecture;
+use crate::cells::{Architecture, Board};
 
 /// The choices there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Setup {
     /// The processor.
     pub(crate) architecture: Architecture,
+    /// What it is part of.
+    pub(crate) board: Board,
     /// Counts instructions: one nanosecond of its time is one instruction.
     pub(crate) count: bool,
 }
@@ -30,6 +32,17 @@ const MEMORY: u32 = 2048;
 
 /// MiB of dom0, which keeps all its files in memory.
 const DOM0_MEMORY: u32 = 768;
+
+/// An IOMMU, and devices to pass through, which keep their state when the machine is saved: one with a line for interrupts, ports and
+/// direct access to memory; one with many messages; and two that the IOMMU cannot tell from each other.
+const IOMMU_AND_DEVICES: [&str; 6] = [
+    "intel-iommu,intremap=on",
+    "e1000,addr=0x10,romfile=",
+    "nec-usb-xhci,addr=0x11,msi=on,msix=on",
+    "pcie-pci-bridge,addr=0x12,id=bridge",
+    "e1000,bus=bridge,addr=1,romfile=",
+    "e1000,bus=bridge,addr=2,romfile=",
+];
 
 /// File names in the folder that QEMU is started in. Relative names need no quoting in QEMU's options.
 pub(crate) mod names {
@@ -70,9 +83,10 @@ impl Setup {
 
     /// QEMU's arguments, apart from where the machine's state comes from.
     pub(crate) fn arguments(self, lines: &Lines) -> Vec<String> {
-        let (machine, processor) = match self.architecture {
-            Architecture::Amd64 => ("pc", X86_PROCESSOR),
-            Architecture::Arm64 => ("virt,virtualization=on,gic-version=3", ARM_PROCESSOR),
+        let (machine, processor) = match (self.architecture, self.board) {
+            (Architecture::Amd64, Board::Usual) => ("pc", X86_PROCESSOR),
+            (Architecture::Amd64, Board::Iommu) => ("q35", X86_PROCESSOR),
+            (Architecture::Arm64, _) => ("virt,virtualization=on,gic-version=3", ARM_PROCESSOR),
         };
         let mut arguments: Vec<String> = vec!["-nodefaults".into(), "-no-reboot".into()];
         let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
@@ -102,6 +116,11 @@ impl Setup {
         for name in [names::PAYLOAD, names::KIT] {
             add("-drive", format!("file={name},id={name},format=raw,if=none,readonly=on,file.locking=off"));
             add("-device", format!("virtio-blk-pci,drive={name}"));
+        }
+        if self.board == Board::Iommu {
+            for device in IOMMU_AND_DEVICES {
+                add("-device", device.into());
+            }
         }
         if self.count {
             add("-accel", "tcg,thread=single".into());

@@ -4,7 +4,7 @@
 use super::memory_op;
 use crate::DomId;
 use crate::xen_public::operation::GuestMemory;
-use crate::xen_public::sysctl::PciDevice;
+use crate::xen_public::physdev::PciDevice;
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

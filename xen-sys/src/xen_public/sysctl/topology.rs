@@ -3,6 +3,7 @@
 
 use super::Sysctl;
 use crate::xen_public::operation::{Command, GuestMemory, command};
+use crate::xen_public::physdev::PciDevice;
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -188,20 +189,6 @@ unsafe impl Sysctl for NumaInfo<'_> {
         }
     }
 }
-
-/// `struct physdev_pci_device`
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-#[doc(alias = "physdev_pci_device")]
-pub struct PciDevice {
-    /// Segment.
-    pub seg: u16,
-    /// Bus.
-    pub bus: u8,
-    /// Device, times 8, and function.
-    pub devfn: u8,
-}
-layout!(PciDevice = "struct physdev_pci_device", 4, seg @ 0, bus @ 2, devfn @ 3);
 
 /// `struct xen_sysctl_pcitopoinfo`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
