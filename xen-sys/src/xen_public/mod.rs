@@ -5,6 +5,7 @@ pub mod domctl;
 pub mod errno;
 pub mod event_channel;
 pub mod grant_table;
+pub mod hvm;
 pub mod hypfs;
 pub mod memory;
 pub mod mmu;
