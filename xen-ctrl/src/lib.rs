@@ -24,6 +24,7 @@
 #![forbid(clippy::unwrap_used)]
 
 mod abi;
+pub mod devicemodel;
 pub mod bitmap;
 pub mod cpupool;
 pub mod domain;
@@ -38,6 +39,7 @@ mod watchdog;
 mod xenctrl;
 
 pub use abi::Abi;
+pub use devicemodel::{DeviceModel, IoreqServer};
 pub use bitmap::{CpuMap, NodeMap};
 pub use cpupool::{CpuPool, CpuPoolInfo};
 pub use domain::{Domain, DomainInfo};
