@@ -101,8 +101,9 @@ mod x86 {
     use std::process::Command;
 
     use super::*;
-    use xen_ctrl::vcpu::{Msr, flags};
+    use xen_ctrl::vcpu::{Callback, ExtendedContext, Msr, flags};
 
+    const EPERM: Option<i32> = Some(1);
     const ENXIO: Option<i32> = Some(6);
 
     /// minipv, destroyed when dropped.
@@ -151,6 +152,40 @@ mod x86 {
         assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
         vcpu.set_context(&context).expect("taken");
         domain.unpause().expect("goes on");
+    }
+
+    #[test]
+    #[ignore = "needs Xen dom0"]
+    fn callbacks_and_machine_checks_are_read_and_set() {
+        let xen = xenctrl();
+        let domain = bare(&xen, DomainKind::Pv);
+        let [first, second] = [0, 1].map(|id| domain.vcpu(VcpuId::new(id)));
+        let before = first.extended_context().expect("there");
+        assert_eq!(before.machine_check.capabilities & 0xff, 2, "banks: {before:?}");
+        let mut changed = ExtendedContext {
+            syscall32: Callback { address: 0x1000, code_segment: 0xe023, disables_events: true },
+            sysenter: Callback { address: u64::MAX << 47, code_segment: 0xe033, disables_events: false },
+            machine_check: before.machine_check,
+        };
+        changed.machine_check.bank_control = [0x4000_0001, 0x4000_0002];
+        first.set_extended_context(&changed).expect("taken");
+        assert_eq!(first.extended_context().expect("there"), changed);
+        assert_eq!(second.extended_context().expect("there"), before, "the other vCPU is not touched");
+
+        let mut wrong = changed;
+        wrong.sysenter.address = 1 << 47;
+        assert_eq!(first.set_extended_context(&wrong).expect_err("no such address").errno(), EINVAL);
+        let mut wrong = changed;
+        wrong.machine_check.capabilities |= 1 << 63;
+        assert_eq!(first.set_extended_context(&wrong).expect_err("Xen has not that").errno(), EPERM);
+        let missing = domain.vcpu(VcpuId::new(2)).extended_context().expect_err("one too many");
+        assert!(matches!(missing, Error::Refused { .. }) && missing.errno() == ESRCH, "{missing:?}");
+
+        let hvm = bare(&xen, DomainKind::Hvm);
+        let vcpu = hvm.vcpu(VcpuId::new(0));
+        let none = vcpu.extended_context().expect("there");
+        assert_eq!((none.syscall32, none.sysenter), (Callback::default(), Callback::default()));
+        assert_eq!(vcpu.set_extended_context(&changed).expect_err("it has no callbacks").errno(), EINVAL);
     }
 
     #[test]
@@ -254,5 +289,8 @@ mod arm {
         let vcpu = domain.vcpu(VcpuId::new(0));
         assert!(matches!(vcpu.msrs(), Err(Error::Unsupported { .. })));
         assert!(matches!(vcpu.extended_state(), Err(Error::Unsupported { .. })));
+        assert!(matches!(vcpu.extended_context(), Err(Error::Unsupported { .. })));
+        let foreign = xen_ctrl::ForeignMemory::open().expect("the device");
+        assert!(matches!(vcpu.translate(&foreign, 0), Err(Error::Unsupported { .. })));
     }
 }

@@ -124,6 +124,7 @@ pub struct DomainInfo {
     /// Its UUID.
     pub uuid: Uuid,
     /// Memory that it has, in pages of 4 KiB.
+    #[doc(alias = "xc_get_tot_pages")]
     pub pages: u64,
     /// How many pages it may have.
     pub max_pages: u64,

@@ -46,8 +46,8 @@ impl Domain<'_> {
         self.xen.domctl(self.id, &DestroyDomain)
     }
 
-    /// Continues a domain that has shut down to suspend, at the place where it did. The guest's own return value of the suspend
-    /// hypercall says "suspended": who wants it to see "cancelled" sets that in the registers first.
+    /// Continues a domain that has shut down, at the place where it did. A guest that did so to suspend is told that it was restored, as
+    /// after a migration: [`resume_cancelled`](Self::resume_cancelled) says otherwise.
     ///
     /// # Errors
     ///

@@ -8,6 +8,7 @@ mod grant_table;
 mod info;
 mod lifecycle;
 mod list;
+mod resume;
 mod settings;
 mod signal;
 mod state;

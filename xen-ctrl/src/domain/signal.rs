@@ -80,6 +80,9 @@ impl Domain<'_> {
 
     /// Lets one vCPU of an HVM domain go step by step; each step goes to the vm-event ring or the debugger.
     ///
+    /// A PV guest's vCPU does so with the trap flag in its registers: while there is a [debugger](Self::set_debugging), the domain is paused
+    /// after each instruction of its kernel.
+    ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Unsupported`] on Arm, and on processors that cannot (AMD's);

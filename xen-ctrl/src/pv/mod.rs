@@ -6,7 +6,6 @@
 mod info;
 mod m2p;
 mod p2m;
-mod walk;
 
 pub use info::MemoryInfo;
 pub use m2p::M2p;

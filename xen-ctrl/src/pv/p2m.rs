@@ -7,8 +7,8 @@ use xen_foreignmem::{ForeignMapping, ForeignMemory, ReadOnly, ReadWrite};
 use xen_sys::xen_public::mmu::{ArchSharedInfo, SharedInfo};
 use xen_sys::{Access, DomId, Gfn, Mfn};
 
-use super::walk::{ENTRIES, Walk, read_words};
 use crate::domain::GuestWidth;
+use crate::vcpu::{AddressSpace, Paging, WORDS, read_words};
 use crate::{Domain, Error};
 
 /// The longest table that is believed: of 4 TiB. The number is the domain's own.
@@ -122,7 +122,7 @@ fn find(domain: Domain<'_>, foreign: &ForeignMemory) -> Result<(Vec<Gfn>, u64), 
 
 /// How many frames the table itself has.
 fn length(arch: &ArchSharedInfo) -> usize {
-    usize::try_from(arch.max_pfn.div_ceil(ENTRIES as u64)).unwrap_or(usize::MAX)
+    usize::try_from(arch.max_pfn.div_ceil(WORDS as u64)).unwrap_or(usize::MAX)
 }
 
 /// The table's frames, for one that is in a range of the domain's addresses; `None` if it is not.
@@ -131,9 +131,9 @@ fn frames_of_range(
     domain: DomId,
     arch: &ArchSharedInfo,
 ) -> Result<Option<Vec<Gfn>>, Error> {
-    let mut walk = Walk::new(foreign, domain, arch.p2m_cr3 >> 12);
+    let mut space = AddressSpace::new(foreign, domain, Paging::of_pv(arch.p2m_cr3));
     let addresses = (arch.p2m_vaddr..).step_by(4096).take(length(arch));
-    addresses.map(|address| Ok(walk.frame(address)?.map(Gfn::new))).collect()
+    addresses.map(|address| space.translate(address)).collect()
 }
 
 /// The table's frames, for one that is in a tree: a frame of frames of frames.
@@ -145,7 +145,7 @@ fn frames_of_tree(
     let count = length(arch);
     let root = read_words(foreign, domain, arch.pfn_to_mfn_frame_list_list)?;
     let mut frames = Vec::new();
-    for &middle in root.iter().take(count.div_ceil(ENTRIES)) {
+    for &middle in root.iter().take(count.div_ceil(WORDS)) {
         let rest = count - frames.len();
         let words = read_words(foreign, domain, middle)?;
         frames.extend(words.iter().take(rest).map(|&frame| Gfn::new(frame)));

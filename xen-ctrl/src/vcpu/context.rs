@@ -1,7 +1,7 @@
 //! The registers of a vCPU.
 
 use xen_sys::xen_public::domctl;
-use xen_sys::xen_public::domctl::{GetVcpuContext, SetVcpuContext};
+use xen_sys::xen_public::domctl::{GetVcpuContext, ResetVcpu, SetVcpuContext};
 
 use super::Vcpu;
 use crate::Error;
@@ -57,6 +57,19 @@ impl Vcpu<'_> {
         self.expect_own_form("XEN_DOMCTL_setvcpucontext")?;
         let mut context = self.xen.xencall().buffer_from(&[self.encode(context)?])?;
         self.domctl(&SetVcpuContext::new(self.id.get(), context.lend())).map(drop)
+    }
+
+    /// Turns a vCPU off and forgets its registers, page tables included: it then takes any, as a new one does. One hypercall.
+    ///
+    /// An HVM guest on x86 keeps the state that is not in a [`VcpuContext`].
+    ///
+    /// # Errors
+    ///
+    /// As all operations: see [`Vcpu`]; also [`Error::Refused`] with `EINVAL` for the caller's own domain.
+    #[doc(alias = "xc_vcpu_setcontext")]
+    #[doc(alias = "XEN_DOMCTL_setvcpucontext")]
+    pub fn reset(&self) -> Result<(), Error> {
+        self.domctl(&ResetVcpu { vcpu: self.id.get() }).map(drop)
     }
 }
 

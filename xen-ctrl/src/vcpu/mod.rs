@@ -2,8 +2,14 @@
 
 mod affinity;
 mod context;
+mod extended;
+#[cfg(target_arch = "x86_64")]
+mod hvm;
 mod info;
+#[cfg_attr(all(target_arch = "aarch64", not(test)), expect(dead_code, reason = "no processor of x86"))]
+mod paging;
 mod state;
+mod translate;
 
 pub use affinity::Affinity;
 pub use context::VcpuContext;
@@ -11,8 +17,14 @@ pub use context::VcpuContext;
 pub use context::{CoreRegisters, flags};
 #[cfg(target_arch = "x86_64")]
 pub use context::{TrapInfo, UserRegisters, flags};
+pub use extended::{Callback, ExtendedContext, MachineCheck};
+#[cfg(target_arch = "x86_64")]
+pub use hvm::HvmCpu;
 pub use info::VcpuInfo;
+pub(crate) use paging::Paging;
 pub use state::{ExtendedState, Msr};
+pub use translate::AddressSpace;
+pub(crate) use translate::{WORDS, read_words};
 
 use std::io;
 

@@ -192,3 +192,20 @@ unsafe impl Domctl for SetVcpuContext<'_> {
         self.context_record()
     }
 }
+
+/// Takes the registers of a vCPU away, and turns it off.
+#[derive(Clone, Copy, Debug)]
+pub struct ResetVcpu {
+    /// Which vCPU.
+    pub vcpu: u32,
+}
+
+// SAFETY: Xen takes no address for an order to reset, and follows none.
+unsafe impl Domctl for ResetVcpu {
+    const COMMAND: Command = command!("XEN_DOMCTL_setvcpucontext" = 12);
+    type Record = VcpuContextRecord;
+
+    fn record(&self) -> VcpuContextRecord {
+        VcpuContextRecord { vcpu: self.vcpu, pad: 0, ctxt: GuestMemory::NULL.address() }
+    }
+}

@@ -149,3 +149,90 @@ unsafe impl Domctl for SetVcpuMsrs<'_> {
         msrs(self.vcpu, &self.from)
     }
 }
+
+/// `struct hvm_vmce_vcpu`: the machine check registers of a vCPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "hvm_vmce_vcpu")]
+pub struct MachineCheckRecord {
+    /// What it can do (`MCG_CAP`).
+    pub caps: u64,
+    /// Which corrected errors of bank 0 interrupt (`MC0_CTL2`).
+    pub mci_ctl2_bank0: u64,
+    /// Which corrected errors of bank 1 interrupt (`MC1_CTL2`).
+    pub mci_ctl2_bank1: u64,
+    /// Whether errors go to one vCPU only (`MCG_EXT_CTL`).
+    pub mcg_ext_ctl: u64,
+}
+#[cfg(target_arch = "x86_64")]
+layout!(
+    MachineCheckRecord = "struct hvm_vmce_vcpu", 32,
+    caps @ 0, mci_ctl2_bank0 @ 8, mci_ctl2_bank1 @ 16, mcg_ext_ctl @ 24,
+);
+
+/// `struct xen_domctl_ext_vcpucontext`
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "xen_domctl_ext_vcpucontext")]
+pub struct ExtVcpuContextRecord {
+    /// Which vCPU.
+    pub vcpu: u32,
+    /// How many bytes this record has, in all.
+    pub size: u32,
+    /// Address of the code that handles system calls of programs of 32 bits.
+    pub syscall32_callback_eip: u64,
+    /// Address of the code that handles SYSENTER.
+    pub sysenter_callback_eip: u64,
+    /// Code segment of the former.
+    pub syscall32_callback_cs: u16,
+    /// Code segment of the latter.
+    pub sysenter_callback_cs: u16,
+    /// Whether the former is called with events masked.
+    pub syscall32_disables_events: u8,
+    /// Whether the latter is called with events masked.
+    pub sysenter_disables_events: u8,
+    /// Zero.
+    pub pad: u16,
+    /// The machine check registers.
+    pub vmce: MachineCheckRecord,
+}
+#[cfg(target_arch = "x86_64")]
+layout!(
+    ExtVcpuContextRecord = "struct xen_domctl_ext_vcpucontext", 64,
+    vcpu @ 0, size @ 4, syscall32_callback_eip @ 8, sysenter_callback_eip @ 16, syscall32_callback_cs @ 24,
+    sysenter_callback_cs @ 26, syscall32_disables_events @ 28, sysenter_disables_events @ 29, vmce @ 32,
+);
+
+/// Reads what a vCPU has beside its context and its other state.
+#[derive(Clone, Copy, Debug)]
+pub struct GetExtVcpuContext {
+    /// Which vCPU.
+    pub vcpu: u32,
+}
+
+/// Sets what was read.
+#[derive(Clone, Copy, Debug)]
+pub struct SetExtVcpuContext(
+    /// What is to be. Xen leaves what is behind `size` as it is.
+    pub ExtVcpuContextRecord,
+);
+
+// SAFETY: integers only: Xen follows no address.
+unsafe impl Domctl for GetExtVcpuContext {
+    const COMMAND: Command = command!("XEN_DOMCTL_get_ext_vcpucontext" = 43);
+    type Record = ExtVcpuContextRecord;
+
+    fn record(&self) -> ExtVcpuContextRecord {
+        ExtVcpuContextRecord { vcpu: self.vcpu, ..ExtVcpuContextRecord::default() }
+    }
+}
+
+// SAFETY: integers only: Xen follows no address.
+unsafe impl Domctl for SetExtVcpuContext {
+    const COMMAND: Command = command!("XEN_DOMCTL_set_ext_vcpucontext" = 42);
+    type Record = ExtVcpuContextRecord;
+
+    fn record(&self) -> ExtVcpuContextRecord {
+        self.0
+    }
+}
