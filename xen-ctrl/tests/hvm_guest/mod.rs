@@ -49,7 +49,9 @@ impl<'a> Guest<'a> {
         let frames: Vec<_> = (0..FRAMES).map(Gfn::new).collect();
         domain.memory().populate_exact(&frames, Allocation::default()).expect("memory");
         let model = DeviceModel::open(domain.id()).expect("a device model");
-        let guest = Self { domain, model, foreign: ForeignMemory::open().expect("the device") };
+        let foreign = ForeignMemory::open().expect("the device");
+        domain.memory().clear_pages(&foreign, Gfn::new(0), FRAMES).expect("cleared");
+        let guest = Self { domain, model, foreign };
         guest.start(programs);
         guest
     }
