@@ -4,12 +4,14 @@
 #[path = "common/fake_model.rs"]
 mod fake_model;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use fake_model::*;
 use proptest::prelude::*;
 use rustix::io::{pread, pwrite};
-use xen_ctrl::devicemodel::{Buffering, DeviceModel, Io, IoHandler, IoreqServer, Operand, Request, ServerId};
+use xen_ctrl::devicemodel::{
+    Buffering, DeviceModel, Io, IoHandler, IoreqServer, Operand, QueueNotify, Request, ServerId,
+};
 use xen_ctrl::host::PciAddress;
 use xen_ctrl::{Error, VcpuId};
 use xen_sys::linux::fake::Installed;
@@ -252,17 +254,37 @@ fn a_ring_that_cannot_be_is_emptied() {
 
 #[test]
 fn another_program_takes_over() {
-    let guest = Guest::new(1);
+    let guest = Guest::new(2);
     let server = guest.server(Buffering::Off);
-    guest.ask(0, 0, READY, 0x510, 6);
+    guest.ask(1, 0, READY, 0x510, 6);
     let request = server.next_request().expect("a request");
     std::mem::forget(request); // the program ends here
     let id = server.leave();
-    assert_eq!(guest.log.take(), [Asked::Unbind(101)], "not destroyed");
-    assert_eq!(guest.flags(0), INPROCESS);
-    if let Err(error) = guest.model.adopt_ioreq_server(id) {
-        assert!(matches!(error, Error::Events(_)), "no events on this machine: {error}");
-    }
+    assert_eq!(guest.log.take(), [Asked::Unbind(101), Asked::Unbind(102)], "not destroyed");
+    assert_eq!(guest.flags(1), INPROCESS);
+    let mut heir = guest.model.adopt_ioreq_server_with(evtchn(), id).expect("taken over");
+    assert_eq!((heir.id(), guest.flags(1)), (id, READY), "it can be taken again");
+    heir.enable().expect("on");
+    assert_eq!(value(&heir.next_request().expect("the request")), (0x510, 6));
+    guest.log.take();
+    drop(heir);
+    assert_eq!(guest.log.take().last(), Some(&Asked::operation(6, &[3])), "now it is ours to destroy");
+}
+
+#[test]
+fn eventfds_end_before_the_server_does() {
+    let guest = Guest::new(2);
+    let mut server = guest.server(Buffering::Off);
+    let notify = QueueNotify { address: 0x0200_0000, size: 4, queue: 0 };
+    server.assign_ioeventfd(guest.page.as_fd(), notify).expect("assigned");
+    let other = QueueNotify { queue: 1, ..notify };
+    server.assign_ioeventfd(guest.page.as_fd(), other).expect("another");
+    server.unassign_ioeventfd(notify);
+    drop(server);
+    let event = |queue, flags| Asked::Ioeventfd { vcpus: 2, queue, flags };
+    let gone = [Asked::Unbind(101), Asked::Unbind(102), Asked::operation(6, &[3])];
+    let events = [event(0, 0), event(1, 0), event(0, 1), event(1, 1)];
+    assert_eq!(guest.log.take(), [&events[..], &gone].concat());
 }
 
 #[test]

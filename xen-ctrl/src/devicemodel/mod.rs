@@ -50,6 +50,7 @@
 
 mod buffered;
 mod interrupt;
+mod ioeventfd;
 mod irqfd;
 mod memory;
 mod range;
@@ -66,6 +67,7 @@ pub use request::{Access, Direction, Io, Operand};
 pub use requests::Request;
 pub use server::{Buffering, IoreqServer, ServerId};
 pub use step::IoHandler;
+pub use xen_foreignmem::QueueNotify;
 
 use std::fs;
 use std::io;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use xen_evtchn::{EventChannel, Evtchn};
-use xen_foreignmem::{Resource, ResourceMapping};
+use xen_foreignmem::{Ioeventfd, Resource, ResourceMapping};
 use xen_sys::Port;
 use xen_sys::xen_public::errno::EOPNOTSUPP;
 use xen_sys::xen_public::hvm::{
@@ -83,7 +83,8 @@ impl Drop for Registration {
 #[derive(Debug)]
 #[must_use = "a server is destroyed when this is dropped"]
 pub struct IoreqServer {
-    // in the order in which they end: no events, then no server, then no pages
+    // in the order in which they end: no eventfds, no events, then no server, then no pages
+    pub(super) ioeventfds: Vec<Ioeventfd>,
     /// Of each vCPU, to tell it that it is answered.
     channels: Vec<Option<EventChannel>>,
     buffered_channel: Option<EventChannel>,
@@ -139,6 +140,15 @@ impl DeviceModel {
     pub fn adopt_ioreq_server(&self, id: ServerId) -> Result<IoreqServer, Error> {
         let evtchn = Evtchn::open()?;
         evtchn.restrict(self.domain_id())?;
+        self.adopt_ioreq_server_with(evtchn, id)
+    }
+
+    /// Takes over a server, and uses this file for events, which should be the server's own.
+    ///
+    /// # Errors
+    ///
+    /// As [`adopt_ioreq_server`](Self::adopt_ioreq_server).
+    pub fn adopt_ioreq_server_with(&self, evtchn: Evtchn, id: ServerId) -> Result<IoreqServer, Error> {
         let buffered = self.buffered_port(id)?.is_some();
         // It is not ours to destroy before all is well.
         let registration = Registration { model: self.clone(), id, stays: true };
@@ -196,7 +206,8 @@ impl IoreqServer {
         let pages: Result<_, Error> = (1..=model.pages_of_places()?).map(map).collect();
         let places = Places::new(pages?);
         let ring = if buffered { Some(Ring::new(map(0)?)) } else { None };
-        Ok(Self { channels: Vec::new(), buffered_channel: None, evtchn, registration, places, ring })
+        let (ioeventfds, channels, buffered_channel) = (Vec::new(), Vec::new(), None);
+        Ok(Self { ioeventfds, channels, buffered_channel, evtchn, registration, places, ring })
     }
 
     /// Its number.
@@ -274,6 +285,11 @@ impl IoreqServer {
 
     pub(super) fn ring(&self) -> Option<&Ring> {
         self.ring.as_ref()
+    }
+
+    /// Of each vCPU, its channel.
+    pub(super) fn channels(&self) -> &[Option<EventChannel>] {
+        &self.channels
     }
 
     /// How many vCPUs can ask.

@@ -1,5 +1,6 @@
 //! The pages of synchronous requests: a place for each vCPU, which waits until it is answered.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use xen_foreignmem::{PAGE_SIZE, ResourceMapping};
@@ -20,14 +21,19 @@ pub(super) const PER_PAGE: usize = PAGE_SIZE / PLACE;
 /// The pages. Their places are as many as vCPUs can be, of which the guest may have fewer.
 #[derive(Debug)]
 pub(super) struct Places {
-    pages: Vec<ResourceMapping>,
+    pages: Vec<Arc<ResourceMapping>>,
     /// Where to look first, so that no vCPU is forgotten for another one.
     next: AtomicUsize,
 }
 
 impl Places {
     pub(super) fn new(pages: Vec<ResourceMapping>) -> Self {
-        Self { pages, next: AtomicUsize::new(0) }
+        Self { pages: pages.into_iter().map(Arc::new).collect(), next: AtomicUsize::new(0) }
+    }
+
+    /// The first page.
+    pub(super) fn first_page(&self) -> Option<&Arc<ResourceMapping>> {
+        self.pages.first()
     }
 
     pub(super) fn count(&self) -> usize {

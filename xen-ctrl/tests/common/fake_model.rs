@@ -17,6 +17,7 @@ const DM_OP: u32 = 0x0010_5005;
 const RESTRICT: u32 = 0x0002_5006;
 const RESOURCE: u32 = 0x0020_5007;
 const IRQFD: u32 = 0x4018_5008;
+const IOEVENTFD: u32 = 0x4030_5009;
 const BIND: u32 = 0x0008_4501;
 const UNBIND: u32 = 0x0004_4503;
 const NOTIFY: u32 = 0x0004_4504;
@@ -32,6 +33,8 @@ pub(crate) enum Asked {
     Resource { id: u32, frame: u32 },
     /// `IOCTL_PRIVCMD_IRQFD`: the operation, the descriptor, the flags.
     Irqfd { record: [u8; 32], fd: u32, flags: u32 },
+    /// `IOCTL_PRIVCMD_IOEVENTFD`
+    Ioeventfd { vcpus: u32, queue: u32, flags: u32 },
     /// A binding to a port of the guest's.
     Bind(u32),
     /// The end of it.
@@ -140,6 +143,12 @@ pub(crate) fn drivers(
                 let [size, fd, flags, domain] = words(&operand[8..]);
                 assert_eq!((size, domain), (32, DOMAIN.into()));
                 note(Asked::Irqfd { record: *at(long(operand)), fd, flags });
+                Ok(0)
+            }
+            IOEVENTFD => {
+                let [vcpus, queue, flags, domain] = words(&operand[32..]);
+                assert_eq!(domain, DOMAIN.into());
+                note(Asked::Ioeventfd { vcpus, queue, flags });
                 Ok(0)
             }
             BIND => {
