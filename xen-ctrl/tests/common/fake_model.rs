@@ -63,9 +63,11 @@ pub(crate) fn record(number: u32, bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Integers as bytes, one after the other.
+#[allow(unused_macros, reason = "as above")]
 macro_rules! bytes {
     ($($integer:expr),* $(,)?) => { [$($integer.to_le_bytes().as_slice()),*].concat() };
 }
+#[allow(unused_imports, reason = "as above")]
 pub(crate) use bytes;
 
 /// What was asked for, in order.
