@@ -42,6 +42,15 @@ pub struct Answer<R> {
     pub record: R,
 }
 
+/// What came of a hypercall, be it that Xen did it or refused it.
+#[derive(Debug)]
+pub struct Attempt<R, E = Error> {
+    /// Its result: 0 or more.
+    pub result: Result<i64, E>,
+    /// The record, as Xen left it.
+    pub record: R,
+}
+
 impl Xencall {
     /// Opens `/dev/xen/privcmd`, close-on-exec.
     ///
@@ -153,12 +162,23 @@ impl Xencall {
     ///
     /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`], [`Error::Memory`].
     pub fn call<O: Operation>(&self, operation: &O) -> Result<Answer<O::Record>, Error> {
+        let Attempt { result, record } = self.attempt(operation)?;
+        Ok(Answer { value: result?, record })
+    }
+
+    /// Issues an operation as [`call`](Self::call) does, and gives back its record even if it fails. Some operations tell
+    /// there how far they came, or what Xen objects to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
+    pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
         let mut record = self.buffer(operation.record())?;
         let arguments = operation.arguments(record_address(&mut record));
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
-        let value = unsafe { issue(self, O::NAME, O::NUMBER, arguments) }?;
-        Ok(Answer { value, record: take(record) })
+        let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+        Ok(Attempt { result, record: take(record) })
     }
 
     /// # Safety

@@ -74,6 +74,20 @@ fn an_operation_is_one_call_in_pooled_memory() {
 }
 
 #[test]
+fn an_attempt_keeps_the_record_of_a_refused_operation() {
+    let (_fake, log) = xen(|_, [_, record, ..]| {
+        // SAFETY: the record of this command.
+        unsafe { (*at::<FeatureInfo>(record)).submap = 42 };
+        Err(ENOSYS)
+    });
+    let xencall = xencall();
+    let attempt = xencall.attempt(&FeatureInfo { submap_idx: 2, submap: 0 }).expect("issued");
+    assert_eq!(attempt.record.submap, 42);
+    assert_eq!(attempt.result.expect_err("refused").errno(), Some(ENOSYS));
+    assert_eq!(*log.borrow(), ["mmap 131072", "hypercall 17"]);
+}
+
+#[test]
 fn errors_name_operation_and_errno() {
     let (_fake, _) = xen(|_, _| Err(ENOSYS));
     let error = version::page_size(&xencall()).expect_err("refused");

@@ -3,12 +3,11 @@
 
 mod common;
 
-use std::thread;
 use std::time::Duration;
 
-use common::{output, xenctrl};
+use common::{free_cpu, output, xenctrl};
 use xen_ctrl::domain::{CreateDomain, CreatedDomain, Uuid};
-use xen_ctrl::sched::{Credit, Reservation, Schedule, Scheduler, Share, Slot};
+use xen_ctrl::sched::{Credit, Schedule, Scheduler, Share, Slot};
 use xen_ctrl::{CpuPool, Error, VcpuId, Xenctrl};
 
 const ENOENT: Option<i32> = Some(2);
@@ -20,7 +19,7 @@ fn domain(xen: &Xenctrl) -> CreatedDomain<'_> {
     domain
 }
 
-/// A cpupool that is destroyed when dropped, after its CPU was given back to the first one.
+/// A cpupool that is destroyed when dropped, after its CPU was set free.
 struct Lent<'a> {
     pool: CpuPool<'a>,
     xen: &'a Xenctrl,
@@ -40,27 +39,17 @@ impl<'a> Lent<'a> {
         }
     }
 
-    /// Moves the last CPU to it. False, with a line that says so, if there is but one.
-    fn take_cpu(&mut self) -> bool {
-        let cpus = self.xen.cpupool(0).info().expect("the first cpupool").cpus;
-        let Some(cpu) = cpus.last().filter(|_| cpus.len() > 1) else {
-            println!("skipped: the machine has one CPU");
-            return false;
-        };
-        // Xen 4.17 panics if the CPU of a domain that is being freed leaves its cpupool; nothing tells when it is gone
-        thread::sleep(Duration::from_millis(200));
-        self.xen.cpupool(0).remove_cpu(cpu).expect("one is left");
-        self.cpu = Some(cpu);
+    /// Gives it the free CPU.
+    fn take_cpu(&mut self) {
+        let cpu = free_cpu(self.xen);
         self.pool.add_cpu(cpu).expect("it is free");
-        true
+        self.cpu = Some(cpu);
     }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        let given_back = self
-            .cpu
-            .map_or(Ok(()), |cpu| self.pool.remove_cpu(cpu).and_then(|()| self.xen.cpupool(0).add_cpu(cpu)));
+        let given_back = self.cpu.map_or(Ok(()), |cpu| self.pool.remove_cpu(cpu));
         if let Err(error) = given_back.and_then(|()| self.pool.destroy()) {
             println!("a cpupool is left over: {error}");
         }
@@ -146,16 +135,22 @@ fn the_credit_scheduler_is_told_in_its_cpupool() {
     assert_eq!(pool.pool.set_credit(&wrong).expect_err("too long").errno(), EINVAL);
     assert_eq!(pool.pool.credit().expect("there"), credit);
 
-    if !pool.take_cpu() {
+    if xen.version().minor == 17 {
+        println!("skipped: Xen 4.17 can panic in csched_tick when a cpupool of this scheduler loses its CPU");
         return;
     }
+    pool.take_cpu();
     let domain = domain(&xen);
     pool.pool.move_domain(domain.id()).expect("moved");
     assert_eq!(domain.credit().expect("there"), Share::default());
     let share = Share { weight: 300, cap: Some(90) };
     domain.set_credit(share).expect("taken");
     assert_eq!(domain.credit().expect("there"), share);
+    // xl wants the cpupool to have a name
+    output("xenstore-write", &[&format!("/local/pool/{}/name", pool.pool.id()), "lent"]);
     assert_eq!(xl_share("sched-credit", &domain), (300, 90));
+    output("xenstore-rm", &[&format!("/local/pool/{}", pool.pool.id())]);
+    xen.cpupool(0).move_domain(domain.id()).expect("back");
 }
 
 #[test]
@@ -178,33 +173,6 @@ fn a_schedule_is_set_and_read() {
         assert_eq!(pool.pool.set_arinc653_schedule(&wrong).expect_err("wrong").errno(), EINVAL);
     }
     assert_eq!(pool.pool.arinc653_schedule().expect("there"), schedule);
-}
-
-#[test]
-#[ignore = "needs Xen dom0"]
-fn reservations_are_kept_for_each_vcpu() {
-    let xen = xenctrl();
-    let Some(mut pool) = Lent::of(&xen, Scheduler::Rtds) else { return };
-    if !pool.take_cpu() {
-        return;
-    }
-    let domain = domain(&xen);
-    pool.pool.move_domain(domain.id()).expect("moved");
-    assert_eq!(domain.rtds_default().expect("there"), Reservation::default());
-    let all = Reservation { extra_time: false, ..Reservation::default() };
-    domain.set_rtds(all).expect("taken");
-    let one = Reservation {
-        period: Duration::from_millis(50),
-        budget: Duration::from_micros(12_345),
-        extra_time: true,
-    };
-    domain.set_rtds_vcpus(&[(VcpuId::new(1), one)]).expect("taken");
-    assert_eq!(domain.rtds(&[VcpuId::new(1), VcpuId::new(0)]).expect("there"), [one, all]);
-    let text = output("xl", &["sched-rtds", "-d", &domain.id().to_string(), "-v", "1"]);
-    assert!(text.contains("50000") && text.contains("12345"), "{text}");
-    let wrong = Reservation { budget: Duration::from_millis(60), ..one };
-    assert_eq!(domain.set_rtds(wrong).expect_err("more than there is").errno(), EINVAL);
-    assert_eq!(domain.rtds(&[VcpuId::new(2)]).expect_err("no such vCPU").errno(), EINVAL);
 }
 
 #[test]

@@ -136,7 +136,8 @@ impl<'a> PageTables<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if Xen refuses one: those in front of it are made, and its error number is `EINVAL` for most reasons.
+    /// [`Error::Incomplete`] if Xen refuses one: those in front of it are made. Its error number is `EBUSY` if a frame
+    /// would be used in two ways, as a table and writable; `EINVAL` for most other reasons.
     /// If it is the first, as [`pin`](Self::pin). [`Error::Unsupported`] in a PVH dom0, too.
     #[doc(alias = "xc_alloc_mmu_updates")]
     #[doc(alias = "xc_add_mmu_update")]
