@@ -108,6 +108,9 @@ pub enum Error {
     /// A domain's memory could not be used.
     #[error(transparent)]
     Foreign(#[from] xen_foreignmem::Error),
+    /// An event channel could not be used.
+    #[error(transparent)]
+    Events(#[from] xen_evtchn::Error),
     /// A PV domain's own list of its frames could not be used.
     #[error("the list that domain {domain} keeps of its frames cannot be used: {reason}")]
     NoFrameList {

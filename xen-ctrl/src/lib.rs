@@ -24,11 +24,13 @@
 #![forbid(clippy::unwrap_used)]
 
 mod abi;
+pub mod devicemodel;
 pub mod bitmap;
 pub mod cpupool;
 pub mod domain;
 mod error;
 pub mod host;
+pub mod hvm;
 pub mod hypfs;
 pub mod memory;
 pub mod passthrough;
@@ -39,11 +41,13 @@ mod watchdog;
 mod xenctrl;
 
 pub use abi::Abi;
+pub use devicemodel::{DeviceModel, IoreqServer};
 pub use bitmap::{CpuMap, NodeMap};
 pub use cpupool::{CpuPool, CpuPoolInfo};
 pub use domain::{Domain, DomainInfo};
 pub use error::Error;
 pub use host::Host;
+pub use hvm::Hvm;
 pub use hypfs::Hypfs;
 pub use vcpu::{Vcpu, VcpuInfo};
 pub use watchdog::Watchdog;

@@ -108,6 +108,17 @@ pub enum Error {
         /// so many frames of it. `EPERM`, `EACCES`: no power over the domain.
         source: io::Error,
     },
+    /// The kernel could not be told to signal an eventfd for a guest's write.
+    #[error("no eventfd can be signalled for writes to the device at {address:#x} of domain {domain}")]
+    Ioeventfd {
+        /// Which guest.
+        domain: DomId,
+        /// Where the device's registers are.
+        address: u64,
+        /// What the kernel said. `EBUSY`: the eventfd stands for a write already. `EINVAL`: not so many vCPUs, or not this guest's
+        /// page.
+        source: io::Error,
+    },
     /// The kernel lets this domain use no other domain's memory (XSA-482, kernels of 2026 and later): it is not the initial
     /// domain, and the module parameter is off.
     #[error(

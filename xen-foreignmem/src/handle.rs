@@ -51,7 +51,9 @@ impl ForeignMemory {
         Ok(Self { device: Arc::new(device.map_err(|source| Error::Adopt { source })?) })
     }
 
-    pub(crate) fn device(&self) -> &Device<Privcmd> {
+    /// The open file, for requests of other kinds, such as device model operations.
+    #[must_use]
+    pub fn device(&self) -> &Device<Privcmd> {
         &self.device
     }
 

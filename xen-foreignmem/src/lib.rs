@@ -60,6 +60,7 @@ mod cache;
 mod error;
 mod frames;
 mod handle;
+mod ioeventfd;
 mod mapping;
 mod options;
 mod partial;
@@ -72,6 +73,7 @@ pub use cache::{CacheStatistics, MapCache};
 pub use error::Error;
 pub use frames::FrameStatus;
 pub use handle::ForeignMemory;
+pub use ioeventfd::{Ioeventfd, QueueNotify};
 pub use mapping::{ForeignMapping, ResourceMapping};
 pub use options::MapOptions;
 pub use partial::PartialMapping;
@@ -80,8 +82,8 @@ pub use region::GuestRegion;
 pub use resource::{GrantTableFrames, Resource};
 pub use restricted::RestrictedForeignMemory;
 pub use xen_sys::{
-    Access, AccessError, DomId, Gfn, InvalidDomId, Mfn, OpenCause, OpenError, PAGE_SIZE, ReadOnly, ReadWrite,
-    SharedMemory, VcpuId,
+    Access, AccessError, DomId, Gfn, InvalidDomId, Mfn, OpenCause, OpenError, PAGE_SIZE, Port, ReadOnly,
+    ReadWrite, SharedMemory, VcpuId,
 };
 
 #[cfg(doctest)]

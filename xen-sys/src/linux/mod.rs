@@ -4,6 +4,7 @@
 //! x86-64 and arm64. Opcodes carry the record's size but, unlike most of Linux, no direction.
 
 pub mod device;
+mod dm_op;
 pub mod evtchn;
 mod fork;
 pub mod gntalloc;

@@ -20,9 +20,17 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     ("MapEntry", "the PC firmware's; no public header has a structure for it"),
     ("CoreRegisters::x", "C has 31 fields, x0 to x30"),
     ("CoreRegisters414::x", "as above"),
+    ("MapIoRange", "an IoRange, as an operation"),
+    ("UnmapIoRange", "as above"),
+    ("Ioreq::flags", "bit-fields in C, of one byte"),
+    ("BufferedIoreq::head", "bit-fields in C, of one word"),
     // Constants of the ABI that no public header defines
     ("DomId::ZERO", "C has no name for dom0's number"),
     ("PAGE_SIZE", "defined by libxenctrl and by the hypervisor, each for itself"),
+    ("Ioreq::STATE", "a bit-field in C"),
+    ("Ioreq::DATA_IS_PTR", "as above"),
+    ("Ioreq::IS_READ", "as above"),
+    ("Ioreq::DESCENDING", "as above"),
     // The crate's own
     ("GrantStatus::UNKNOWN", "our word for an outcome that nobody told"),
     ("GuestMemory::NULL", "no number"),
