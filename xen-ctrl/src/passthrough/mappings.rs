@@ -8,7 +8,6 @@ use xen_sys::{Gfn, Mfn};
 
 use super::Passthrough;
 use crate::Error;
-use crate::memory::is_own;
 
 const MEMORY_MAPPING: &str = "XEN_DOMCTL_memory_mapping";
 
@@ -120,7 +119,7 @@ impl Passthrough<'_> {
 
     /// How many frames of this part Xen has done, at least one if there are any.
     fn change_part(&self, mapping: &MemoryMapping) -> Result<u64, Error> {
-        if is_own(self.id) {
+        if self.xen.xencall().other_domain(self.id)?.is_none() {
             let source = io::Error::from_raw_os_error(EINVAL);
             return Err(Error::Refused { operation: MEMORY_MAPPING, domain: Some(self.id), source });
         }
