@@ -281,7 +281,7 @@ fn a_guest_reads_a_register_of_its_device() {
     guest.map_memory(at, first, count).expect("mapped");
     machine.domain.unpause().expect("it begins");
     eventually("it reads", || machine.word(0) != UNTOUCHED);
-    assert_eq!(machine.word(0) & 0xffff_ffff, address.into(), "what dom0 reads there");
+    assert_eq!(machine.word(0) & 0xffff_ffff, u64::from(address), "what dom0 reads there");
     guest.unmap_memory(at, first, count).expect("unmapped");
 }
 
