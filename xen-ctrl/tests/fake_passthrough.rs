@@ -57,8 +57,7 @@ fn xen(
         let record = arguments[0];
         match number {
             17 => Ok(0x4_0000 + minor),
-            35 => Ok(0),
-            32 => Ok(0), // a port, which is domain 0's: so that is the own one
+            35 | 32 => Ok(0), // among that: a port, which is domain 0's, so that is the own one
             DOMCTL if *at::<u32>(record) == 5 => {
                 *at::<u16>(record + 16) = *at(record + 8); // its information begins with its number
                 Ok(0)
