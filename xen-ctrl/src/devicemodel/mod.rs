@@ -191,6 +191,7 @@ impl DeviceModel {
 
 /// The hypervisor's version, as the kernel shows it to everybody: a restricted file cannot ask for it.
 fn running() -> Option<XenVersion> {
-    let number = |name| fs::read_to_string(format!("/sys/hypervisor/version/{name}")).ok()?.trim().parse().ok();
+    let number =
+        |name| fs::read_to_string(format!("/sys/hypervisor/version/{name}")).ok()?.trim().parse().ok();
     Some(XenVersion { major: number("major")?, minor: number("minor")? })
 }
