@@ -1,7 +1,7 @@
 //! Which domain this is.
 #![expect(unsafe_code, reason = "closes a port that was just made, and says which domains are others")]
 
-use xen_sys::xen_public::event_channel::{AllocUnbound, ClosePort, PortStatus};
+use xen_sys::xen_public::event_channel::{AllocUnbound, CLOSE_PORT, ClosePort, PortStatus};
 use xen_sys::xen_public::operation::HypercallNumber;
 use xen_sys::{DomId, OtherDomain};
 
@@ -41,9 +41,9 @@ impl Xencall {
             PortStatus { dom: own, pad: 0, port, status: 0, vcpu: 0, remote_dom: 0, pad2: 0, remote_port: 0 };
         let status = self.call(&question);
         let record = self.buffer(ClosePort { port })?;
-        let arguments = [ClosePort::COMMAND.number.into(), record.address(), 0, 0, 0];
+        let arguments = [CLOSE_PORT, record.address(), 0, 0, 0];
         // SAFETY: a live record, borrowed until here; the port is ours, and the kernel has never heard of it.
-        unsafe { self.issue(ClosePort::COMMAND.name, HypercallNumber::EVENT_CHANNEL_OP, arguments) }?;
+        unsafe { self.issue("EVTCHNOP_close", HypercallNumber::EVENT_CHANNEL_OP, arguments) }?;
         let number = status?.record.remote_dom;
         Ok(DomId::new(number).unwrap_or(DomId::SELF))
     }

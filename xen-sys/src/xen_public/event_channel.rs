@@ -1,7 +1,7 @@
 //! `xen/include/public/event_channel.h`: what can be done with the event channels of another domain.
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
-use super::operation::{Command, HypercallNumber, Operation, command};
+use super::operation::{HypercallNumber, Operation};
 use super::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -101,9 +101,9 @@ pub struct ClosePort {
 }
 layout!(ClosePort = "struct evtchn_close", 4, port @ 0);
 
-impl ClosePort {
-    /// What `event_channel_op` is told to do.
-    pub const COMMAND: Command = command!("EVTCHNOP_close" = 3);
+constants! { u64:
+    /// What `event_channel_op` is told to do with a [`ClosePort`].
+    CLOSE_PORT = "EVTCHNOP_close" = 3;
 }
 
 /// `struct evtchn_reset`: closes all ports of a domain.

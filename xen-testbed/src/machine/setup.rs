@@ -28,10 +28,10 @@ const ARM_KERNEL_ADDRESS: u64 = 0x5000_0000;
 const ARM_RAMDISK_ADDRESS: u64 = 0x5800_0000;
 
 /// MiB of the whole machine: enough for dom0 and some guests of 256 MiB. The host provides what is touched, some 500 MiB.
-const MEMORY: u32 = 2048;
+const MEMORY: u32 = 2560;
 
 /// MiB of dom0, which keeps all its files in memory.
-const DOM0_MEMORY: u32 = 768;
+const DOM0_MEMORY: u32 = 1024;
 
 /// An IOMMU, and devices to pass through, which keep their state when the machine is saved: one with a line for interrupts, ports and
 /// direct access to memory; one with many messages; and two that the IOMMU cannot tell from each other.
