@@ -390,8 +390,8 @@ mod x86 {
                 assert_eq!(guest.word(DATA), 0x5566_7788);
                 drop(heir);
             } else {
-                guest.model.destroy_ioreq_server(id).expect("it was left behind");
-                guest.wait_for_end(); // it goes on
+                drop(guest.model.adopt_ioreq_server(id).expect("taken over"));
+                guest.wait_for_end(); // it goes on, without an answer
             }
             let gone = guest.model.adopt_ioreq_server(id).expect_err("destroyed");
             assert_eq!(gone.errno(), ENOENT, "{gone}");
@@ -417,6 +417,13 @@ mod x86 {
         drop(request); // as if nobody was there
         guest.wait_for_end();
         assert_eq!(guest.word(DATA), u32::MAX);
+
+        let guest = Guest::new(&xen, &[Code::new().times(9).read_port(PORT, 4).out(PORT, 4, 7)]);
+        let server = self::server(&guest.model, Buffering::Off);
+        guest.domain.unpause().expect("it begins");
+        std::mem::forget(next(&server));
+        drop(server); // while the guest waits
+        guest.wait_for_end();
     }
 
     #[test]
