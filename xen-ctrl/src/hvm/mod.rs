@@ -137,8 +137,8 @@ impl Hvm<'_> {
     }
 
     /// Sets the state of the virtual hardware: what [`context`](Self::context) gave, here or on another host; or records of one's own,
-    /// after a header, as the state of any domain here begins with. What no record is about stays as it is; vCPUs begin to run when they are
-    /// set and the domain is unpaused. One hypercall.
+    /// after a header, as the state of any domain here begins with. vCPUs that no record is about are off afterwards; devices
+    /// stay as they are. One hypercall.
     ///
     /// # Errors
     ///
