@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::xenctrl;
 use guest_code::x86::{PRESENT, PV_BASE, flat, hvm, pv};
 use guest_code::{CODE, DATA, Guest, PAGE_SIZE, UNTOUCHED, eventually};
-use xen_ctrl::domain::DomainFlags;
+use xen_ctrl::domain::{DomainFlags, GuestWidth};
 use xen_ctrl::vcpu::HvmCpu;
 use xen_ctrl::{DomId, Error, ForeignMemory, VcpuId, Xenctrl};
 
@@ -116,6 +116,9 @@ fn an_hvm_guest_finds_its_memory_where_its_tables_say() {
         let guest = start(&xen, &mode);
         let vcpu = guest.vcpu();
         let Mode { name, base, large, .. } = mode;
+        let long = name == "four levels";
+        let width = if long { GuestWidth::Bits64 } else { GuestWidth::Bits32 };
+        assert_eq!(guest.domain.guest_width().expect("as its registers say"), width, "{name}");
         let check = || {
             let mut space = vcpu.address_space(&guest.foreign).expect("its registers");
             let mut look = |address| space.translate(address).expect("its tables");
