@@ -149,7 +149,7 @@ impl Hvm<'_> {
     pub fn set_context(&self, context: &HvmContext) -> Result<(), Error> {
         let first = context.records.first().map(|record| record.code);
         if cfg!(target_arch = "x86_64") && first != Some(HEADER) {
-            // Xen says that this is not permitted
+            // Xen does not say that this is what is wrong
             let source = io::Error::from_raw_os_error(EINVAL);
             return Err(self.refused(SetHvmContext::COMMAND.name, source));
         }
