@@ -74,7 +74,7 @@ use std::io;
 
 use xen_foreignmem::{ForeignMemory, MapCache};
 use xen_sys::DomId;
-use xen_sys::xen_public::errno::{EACCES, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
+use xen_sys::xen_public::errno::{EACCES, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, ESRCH};
 use xen_sys::xen_public::hvm::{DmOperation, DmShutdown, NrVcpus};
 
 use crate::domain::ShutdownReason;
@@ -180,7 +180,7 @@ impl DeviceModel {
         match source.raw_os_error() {
             Some(ESRCH) => Error::NoSuchDomain { operation, domain: self.domain },
             Some(EPERM | EACCES) => Error::Denied { operation, domain, source },
-            Some(ENOSYS | EOPNOTSUPP) => match running() {
+            Some(ENOSYS | EOPNOTSUPP | ENOTTY) => match running() {
                 Some(running) => Error::Unsupported { operation, needs: None, running },
                 None => Error::Refused { operation, domain, source },
             },
