@@ -68,7 +68,7 @@ fn domains_are_what_xl_has_made() {
         if domain["domid"].as_u64() == guest.id.parse().ok() {
             let kind = creation["type"].as_str().expect("a type");
             assert_eq!(ours["kind"].as_str() == Some("pv"), kind == "pv", "{config}");
-            assert_eq!(ours["max_vcpus"], build["max_vcpus"], "{config}");
+            assert_eq!(ours["max_vcpus"].as_u64(), build["max_vcpus"].as_u64().or(Some(1)), "{config}");
             // xl allows a little more than it is told, for what is no memory to the guest
             let (limit, told) = (ours["max_memory_kib"].as_u64(), build["max_memkb"].as_u64());
             let (limit, told) = (limit.expect("a number"), told.expect("a number"));
@@ -148,7 +148,12 @@ fn pools_are_listed_as_xl_does() {
     for (pool, (columns, listed)) in pools.iter().zip(columns.iter().zip(&cpus)) {
         let [name, count, scheduler, _, domains] = &columns[..] else { panic!("{columns:?}") };
         assert_eq!((pool["name"].as_str(), pool["scheduler"].as_str()), (Some(&**name), Some(&**scheduler)));
-        assert_eq!(pool["domains"].to_string(), *domains);
+        // others may be on their way out, one fewer from call to call
+        let domains: u64 = domains.parse().expect("a number");
+        assert!(
+            domains > 0 && pool["domains"].as_u64().is_some_and(|ours| ours >= domains),
+            "{pool} {domains}"
+        );
         let [of, cpus] = &listed[..] else { panic!("{listed:?}") };
         let cpus: CpuMap = cpus.parse().expect("a list");
         assert_eq!((of, pool["cpus"].as_str()), (name, Some(&*cpus.to_string())));

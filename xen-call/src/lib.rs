@@ -25,6 +25,7 @@
 mod buffer;
 mod error;
 mod multicall;
+mod own_domain;
 mod pool;
 pub mod version;
 mod xencall;

@@ -6,12 +6,12 @@ use crate::{Error, HypercallBuffer};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
-use xen_sys::Device;
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
 use xen_sys::linux::{Request, own_domain};
 use xen_sys::xen_public::errno::{EFAULT, EPERM};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
+use xen_sys::{Device, DomId};
 
 /// A handle that issues hypercalls.
 ///
@@ -31,6 +31,7 @@ struct Shared {
     /// `None` inside: the kernel has no such device.
     memory: OnceLock<Option<Device<PrivcmdBuf>>>,
     pool: OnceLock<Arc<Pool>>,
+    own_domain: OnceLock<DomId>,
 }
 
 /// What a hypercall answered.
@@ -87,7 +88,9 @@ impl Xencall {
     }
 
     fn new(privcmd: Device<Privcmd>, memory: OnceLock<Option<Device<PrivcmdBuf>>>) -> Self {
-        Self { shared: Arc::new(Shared { privcmd, memory, pool: OnceLock::new() }) }
+        Self {
+            shared: Arc::new(Shared { privcmd, memory, pool: OnceLock::new(), own_domain: OnceLock::new() }),
+        }
     }
 
     /// Whether argument memory comes from `/dev/xen/hypercall` (Linux 4.18+). If not, it is locked memory, which the kernel
@@ -100,6 +103,10 @@ impl Xencall {
 
     fn memory_device(&self) -> Option<&Device<PrivcmdBuf>> {
         self.shared.memory.get_or_init(|| Device::open().ok()).as_ref()
+    }
+
+    pub(crate) fn own_domain_cell(&self) -> &OnceLock<DomId> {
+        &self.shared.own_domain
     }
 
     /// Memory for arguments, of at least `bytes`.

@@ -35,7 +35,8 @@ fn words<const N: usize>(address: u64) -> [u64; N] {
     *at(address)
 }
 
-/// Xen 4.17: `answer` is given number and arguments of each hypercall but those with which [`Xenctrl::new`] asks what this is.
+/// Xen 4.17: `answer` is given number and arguments of each hypercall but those that ask what this is, and which
+/// domain.
 fn xen(mut answer: impl FnMut(u64, [u64; 5]) -> Result<usize, i32> + 'static) -> (fake::Installed, Xenctrl) {
     let installed = fake::install(move |call| {
         let Call::Ioctl { opcode: HYPERCALL, operand } = call else { return Ok(0) };
@@ -45,6 +46,7 @@ fn xen(mut answer: impl FnMut(u64, [u64; 5]) -> Result<usize, i32> + 'static) ->
         match number {
             17 => Ok(0x4_0011),
             _ if probed(4) || probed(5) => Ok(0),
+            32 => Ok(0), // a port, which is domain 0's: so that is the own one
             _ => answer(number, arguments).map_err(io::Error::from_raw_os_error),
         }
     });

@@ -233,7 +233,7 @@ fn a_guest_uses_memory_and_ports_of_the_host() {
     guest.map_ports(0xc001, STATUS_PORT, 1).expect("mapped");
     machine.domain.unpause().expect("it begins");
     eventually("it comes to its end", || machine.word(1) & 0xff == 0x5a);
-    assert_eq!(machine.word(0) & 0xffff_ffff, start.into(), "what it has read");
+    assert_eq!(machine.word(0) & 0xffff_ffff, u64::from(start), "what it has read");
     assert_eq!(read_port(), 0x5a, "what it has written");
     fs::File::options()
         .write(true)

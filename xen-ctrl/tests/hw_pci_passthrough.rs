@@ -22,7 +22,6 @@ use xen_foreignmem::ForeignMapping;
 
 const EBUSY: i32 = 16;
 const ENODEV: i32 = 19;
-const ENFILE: i32 = 23;
 const EDOM: i32 = 33;
 
 /// A network card: Intel's 82540EM.
@@ -281,7 +280,7 @@ fn a_guest_reads_a_register_of_its_device() {
     guest.map_memory(at, first, count).expect("mapped");
     machine.domain.unpause().expect("it begins");
     eventually("it reads", || machine.word(0) != UNTOUCHED);
-    assert_eq!(machine.word(0) & 0xffff_ffff, address.into(), "what dom0 reads there");
+    assert_eq!(machine.word(0) & 0xffff_ffff, u64::from(address), "what dom0 reads there");
     guest.unmap_memory(at, first, count).expect("unmapped");
 }
 
@@ -356,7 +355,7 @@ fn messages_of_a_device_get_numbers_and_are_bound() {
     guest.unmap_pirq(several.first).expect("unmapped");
     assert_eq!(messages(), before);
     let too_many = guest.map_msis(address, 32).expect_err("it has 16");
-    assert_eq!(too_many.errno(), Some(ENFILE), "{too_many:?}");
+    assert!(matches!(too_many, Error::Incomplete { done: 16, asked: 32, .. }), "{too_many:?}");
     assert_eq!(guest.map_msis(address, 33).expect_err("none has").errno(), Some(EDOM));
 
     // its table is at 0x3000 in its memory

@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{let_destroyed_domains_go, output, xenctrl};
+use common::{output, xenctrl};
 use xen_ctrl::domain::{CreateDomain, CreatedDomain, Uuid};
 use xen_ctrl::sched::{Credit, Schedule, Scheduler, Share, Slot};
 use xen_ctrl::{CpuPool, Error, VcpuId, Xenctrl};
@@ -19,18 +19,14 @@ fn domain(xen: &Xenctrl) -> CreatedDomain<'_> {
     domain
 }
 
-/// A cpupool that is destroyed when dropped, after its CPU was given back to the first one.
-struct Lent<'a> {
-    pool: CpuPool<'a>,
-    xen: &'a Xenctrl,
-    cpu: Option<u32>,
-}
+/// A cpupool without a CPU, which is destroyed when dropped.
+struct EmptyPool<'a>(CpuPool<'a>);
 
-impl<'a> Lent<'a> {
+impl<'a> EmptyPool<'a> {
     /// `None`, with a line that says so, if the hypervisor was built without the scheduler.
     fn of(xen: &'a Xenctrl, scheduler: Scheduler) -> Option<Self> {
         match xen.create_cpupool(scheduler, None) {
-            Ok(pool) => Some(Self { pool, xen, cpu: None }),
+            Ok(pool) => Some(Self(pool)),
             Err(error) if error.errno() == ENOENT => {
                 println!("skipped: this hypervisor was built without the scheduler {scheduler}");
                 None
@@ -38,29 +34,11 @@ impl<'a> Lent<'a> {
             Err(error) => panic!("{error:?}"),
         }
     }
-
-    /// Moves the last CPU to it. False, with a line that says so, if there is but one.
-    fn take_cpu(&mut self) -> bool {
-        let cpus = self.xen.cpupool(0).info().expect("the first cpupool").cpus;
-        let Some(cpu) = cpus.last().filter(|_| cpus.len() > 1) else {
-            println!("skipped: the machine has one CPU");
-            return false;
-        };
-        let_destroyed_domains_go(self.xen);
-        self.xen.cpupool(0).remove_cpu(cpu).expect("one is left");
-        self.cpu = Some(cpu);
-        self.pool.add_cpu(cpu).expect("it is free");
-        true
-    }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for EmptyPool<'_> {
     fn drop(&mut self) {
-        let_destroyed_domains_go(self.xen);
-        let given_back = self
-            .cpu
-            .map_or(Ok(()), |cpu| self.pool.remove_cpu(cpu).and_then(|()| self.xen.cpupool(0).add_cpu(cpu)));
-        if let Err(error) = given_back.and_then(|()| self.pool.destroy()) {
+        if let Err(error) = self.0.destroy() {
             println!("a cpupool is left over: {error}");
         }
     }
@@ -131,67 +109,48 @@ fn the_ratelimit_is_what_xl_shows() {
 #[ignore = "needs Xen dom0"]
 fn the_credit_scheduler_is_told_in_its_cpupool() {
     let xen = xenctrl();
-    let Some(mut pool) = Lent::of(&xen, Scheduler::Credit) else { return };
-    let default = pool.pool.credit().expect("there");
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Credit) else { return };
+    let default = pool.0.credit().expect("there");
     assert_eq!(default, Credit::default());
     let credit = Credit {
         timeslice: Duration::from_millis(7),
         ratelimit: Duration::from_micros(500),
         migration_delay: Duration::from_micros(123),
     };
-    pool.pool.set_credit(&credit).expect("taken");
-    assert_eq!(pool.pool.credit().expect("there"), credit);
+    pool.0.set_credit(&credit).expect("taken");
+    assert_eq!(pool.0.credit().expect("there"), credit);
     let wrong = Credit { timeslice: Duration::from_secs(2), ..credit };
-    assert_eq!(pool.pool.set_credit(&wrong).expect_err("too long").errno(), EINVAL);
-    assert_eq!(pool.pool.credit().expect("there"), credit);
-
-    if xen.version().minor == 17 {
-        println!("skipped: Xen 4.17 can panic in csched_tick when a cpupool of this scheduler loses its CPU");
-        return;
-    }
-    if !pool.take_cpu() {
-        return;
-    }
-    let domain = domain(&xen);
-    pool.pool.move_domain(domain.id()).expect("moved");
-    assert_eq!(domain.credit().expect("there"), Share::default());
-    let share = Share { weight: 300, cap: Some(90) };
-    domain.set_credit(share).expect("taken");
-    assert_eq!(domain.credit().expect("there"), share);
-    // xl wants the cpupool to have a name
-    output("xenstore-write", &[&format!("/local/pool/{}/name", pool.pool.id()), "lent"]);
-    assert_eq!(xl_share("sched-credit", &domain), (300, 90));
-    output("xenstore-rm", &[&format!("/local/pool/{}", pool.pool.id())]);
-    xen.cpupool(0).move_domain(domain.id()).expect("back");
+    assert_eq!(pool.0.set_credit(&wrong).expect_err("too long").errno(), EINVAL);
+    assert_eq!(pool.0.credit().expect("there"), credit);
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_schedule_is_set_and_read() {
     let xen = xenctrl();
-    let Some(pool) = Lent::of(&xen, Scheduler::Arinc653) else { return };
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Arinc653) else { return };
     let slot = Slot { domain: Uuid([7; 16]), vcpu: VcpuId::new(1), runtime: Duration::from_millis(3) };
     let schedule = Schedule {
         major_frame: Duration::from_millis(10),
         slots: vec![slot, Slot { vcpu: VcpuId::new(0), ..slot }],
     };
-    pool.pool.set_arinc653_schedule(&schedule).expect("taken");
-    assert_eq!(pool.pool.arinc653_schedule().expect("there"), schedule);
+    pool.0.set_arinc653_schedule(&schedule).expect("taken");
+    assert_eq!(pool.0.arinc653_schedule().expect("there"), schedule);
     for wrong in [
         Schedule { slots: vec![], ..schedule.clone() },
         Schedule { slots: vec![slot; 65], major_frame: Duration::from_secs(1) },
         Schedule { major_frame: Duration::from_millis(5), ..schedule.clone() },
     ] {
-        assert_eq!(pool.pool.set_arinc653_schedule(&wrong).expect_err("wrong").errno(), EINVAL);
+        assert_eq!(pool.0.set_arinc653_schedule(&wrong).expect_err("wrong").errno(), EINVAL);
     }
-    assert_eq!(pool.pool.arinc653_schedule().expect("there"), schedule);
+    assert_eq!(pool.0.arinc653_schedule().expect("there"), schedule);
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_null_scheduler_has_nothing_to_be_told() {
     let xen = xenctrl();
-    let Some(pool) = Lent::of(&xen, Scheduler::Null) else { return };
-    assert_eq!(pool.pool.info().expect("there").scheduler, Scheduler::Null);
-    assert_eq!(pool.pool.credit2_ratelimit().expect_err("another one").errno(), EINVAL);
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Null) else { return };
+    assert_eq!(pool.0.info().expect("there").scheduler, Scheduler::Null);
+    assert_eq!(pool.0.credit2_ratelimit().expect_err("another one").errno(), EINVAL);
 }

@@ -3,12 +3,12 @@
 use std::io;
 
 use xen_call::{Answer, Attempt};
-use xen_sys::Gfn;
 use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::memory::{
     ClaimPages, DecreaseReservation, Exchange, Extents, IncreaseReservation, MEMF_EXACT_NODE_REQUEST,
     MEMF_POPULATE_ON_DEMAND, MEMF_VNODE, PopulatePhysmap, memf_node,
 };
+use xen_sys::{Gfn, OtherDomain};
 
 use super::DomainMemory;
 use crate::Error;
@@ -79,8 +79,10 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_populate_physmap")]
     #[doc(alias = "XENMEM_populate_physmap")]
     pub fn populate(&self, places: &[Gfn], how: Allocation) -> Result<Vec<Gfn>, Error> {
-        self.refuse_own("XENMEM_populate_physmap")?;
-        self.each_chunk(places, how, |extents| self.xen.call(Some(self.id), &PopulatePhysmap(extents)))
+        let domain = self.other("XENMEM_populate_physmap")?;
+        self.each_chunk(domain, places, how, |extents| {
+            self.xen.call(Some(self.id), &PopulatePhysmap(extents))
+        })
     }
 
     /// Gives the domain memory at all `places`, or at none; see [`populate`](Self::populate).
@@ -104,9 +106,11 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_increase_reservation")]
     #[doc(alias = "XENMEM_increase_reservation")]
     pub fn increase(&self, count: usize, how: Allocation) -> Result<Vec<Gfn>, Error> {
-        self.refuse_own("XENMEM_increase_reservation")?;
+        let domain = self.other("XENMEM_increase_reservation")?;
         let places = vec![Gfn::default(); count];
-        self.each_chunk(&places, how, |extents| self.xen.call(Some(self.id), &IncreaseReservation(extents)))
+        self.each_chunk(domain, &places, how, |extents| {
+            self.xen.call(Some(self.id), &IncreaseReservation(extents))
+        })
     }
 
     /// Gives the domain all `count` extents, or none; see [`increase`](Self::increase).
@@ -131,10 +135,11 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_decrease_reservation")]
     #[doc(alias = "XENMEM_decrease_reservation")]
     pub fn decrease(&self, frames: &[Gfn], order: u32) -> Result<usize, Error> {
-        self.refuse_own("XENMEM_decrease_reservation")?;
+        let domain = self.other("XENMEM_decrease_reservation")?;
         let how = Allocation::of_order(order);
-        let lost = self
-            .each_chunk(frames, how, |extents| self.xen.call(Some(self.id), &DecreaseReservation(extents)))?;
+        let lost = self.each_chunk(domain, frames, how, |extents| {
+            self.xen.call(Some(self.id), &DecreaseReservation(extents))
+        })?;
         Ok(lost.len())
     }
 
@@ -202,7 +207,7 @@ impl DomainMemory<'_> {
         how: Allocation,
     ) -> Result<(), Error> {
         let operation = "XENMEM_exchange";
-        self.refuse_own(operation)?;
+        let domain = self.other(operation)?;
         let size =
             |count: usize, order: u32| 1_usize.checked_shl(order).and_then(|one| one.checked_mul(count));
         if size(given.len(), order) != size(places.len(), how.order) {
@@ -211,7 +216,7 @@ impl DomainMemory<'_> {
         let asked = given.len();
         let mut given = self.xen.xencall().buffer_from(given)?;
         let mut taken = self.xen.xencall().buffer_from(places)?;
-        let extents = |frames, order, flags| Extents { domain: self.id, frames, order, flags };
+        let extents = |frames, order, flags| Extents { domain, frames, order, flags };
         let exchange = Exchange {
             given: extents(given.lend(), order, 0),
             taken: extents(taken.lend(), how.order, how.flags()),
@@ -232,6 +237,7 @@ impl DomainMemory<'_> {
     /// list that is done, as Xen left it.
     fn each_chunk<R>(
         &self,
+        domain: OtherDomain,
         frames: &[Gfn],
         how: Allocation,
         issue: impl Fn(Extents<'_>) -> Result<Answer<R>, Error>,
@@ -239,8 +245,7 @@ impl DomainMemory<'_> {
         let mut done = Vec::new();
         for chunk in frames.chunks(CHUNK) {
             let mut list = self.xen.xencall().buffer_from(chunk)?;
-            let extents =
-                Extents { domain: self.id, frames: list.lend(), order: how.order, flags: how.flags() };
+            let extents = Extents { domain, frames: list.lend(), order: how.order, flags: how.flags() };
             let count = usize::try_from(issue(extents)?.value).unwrap_or(usize::MAX).min(chunk.len());
             done.extend_from_slice(&list[..count]);
             if count < chunk.len() {

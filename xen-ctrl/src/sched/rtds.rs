@@ -1,8 +1,10 @@
 //! The rtds scheduler: real time.
 
+use std::io;
 use std::time::Duration;
 
 use xen_sys::xen_public::domctl::{DomainRtds, SCHEDRT_EXTRA, VcpuParameters, VcpuRtds};
+use xen_sys::xen_public::errno::EINVAL;
 
 use super::{from_microseconds, microseconds};
 use crate::{Domain, Error, VcpuId};
@@ -67,6 +69,15 @@ impl Domain<'_> {
     /// budget is longer than the period.
     #[doc(alias = "xc_sched_rtds_domain_set")]
     pub fn set_rtds(&self, period: Duration, budget: Duration) -> Result<(), Error> {
+        // Xen does not look, here
+        if budget > period {
+            let source = io::Error::from_raw_os_error(EINVAL);
+            return Err(Error::Refused {
+                operation: "XEN_DOMCTL_scheduler_op",
+                domain: Some(self.id),
+                source,
+            });
+        }
         self.set_scheduler_parameters(DomainRtds::from(Reservation { period, budget, extra_time: false }))
     }
 

@@ -3,10 +3,8 @@
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
-use xen_ctrl::{CpuMap, DomId, Domain, VcpuId, Xenctrl};
+use xen_ctrl::{DomId, Domain, Xenctrl};
 
 /// The handle.
 pub(crate) fn xenctrl() -> Xenctrl {
@@ -35,16 +33,9 @@ pub(crate) fn xl_list(domain: DomId) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Waits until Xen has freed what was destroyed. Xen 4.14 and 4.17 panic if a CPU leaves its cpupool while a domain is being freed whose
-/// vCPU was there. Xen frees it when each CPU has done something: so dom0 goes there for a moment.
-pub(crate) fn let_destroyed_domains_go(xen: &Xenctrl) {
-    let vcpu = xen.domain(DomId::ZERO).vcpu(VcpuId::new(0));
-    let before = vcpu.affinity().expect("dom0's").hard;
-    for cpu in &xen.cpupool(0).info().expect("the first cpupool").cpus {
-        vcpu.set_hard_affinity(&CpuMap::from_iter([cpu])).expect("pinned");
-        thread::sleep(Duration::from_millis(50));
-    }
-    vcpu.set_hard_affinity(&before).expect("as it was");
+/// The CPU that the test bed keeps out of the first cpupool.
+pub(crate) fn free_cpu(xen: &Xenctrl) -> u32 {
+    xen.free_cpus().expect("answered").first().expect("the test bed sets one aside")
 }
 
 /// A tiny guest, destroyed when dropped.
