@@ -26,6 +26,7 @@ const ENOMEM: i32 = 12;
 const EBUSY: i32 = 16;
 const ENODEV: i32 = 19;
 const EINVAL: i32 = 22;
+const ENFILE: i32 = 23;
 const ENOTTY: i32 = 25;
 
 fn memfd() -> OwnedFd {
@@ -57,7 +58,7 @@ fn xen(
         let record = arguments[0];
         match number {
             17 => Ok(0x4_0000 + minor),
-            35 | 32 => Ok(0), // among that: a port, which is domain 0's, so that is the own one
+            32 | 35 => Ok(0), // a port, which is domain 0's: so that is the own one
             DOMCTL if *at::<u32>(record) == 5 => {
                 *at::<u16>(record + 16) = *at(record + 8); // its information begins with its number
                 Ok(0)
@@ -340,9 +341,13 @@ fn an_answer_beyond_the_end_is_the_end() {
 #[test]
 fn the_callers_own_memory_is_left_alone() {
     let (_fake, xen) = xen(17, |_, _| panic!("asked"));
-    let own = xen.domain(DomId::SELF).passthrough();
-    let error = own.map_memory(Gfn::new(7), Mfn::new(9), 4).expect_err("its own");
-    assert_eq!(error.errno(), Some(EINVAL), "{error:?}");
+    for own in [DomId::SELF, DomId::ZERO] {
+        let own = xen.domain(own).passthrough();
+        let error = own.map_memory(Gfn::new(7), Mfn::new(9), 4).expect_err("its own");
+        assert_eq!(error.errno(), Some(EINVAL), "{error:?}");
+        let error = own.unmap_memory(Gfn::new(7), Mfn::new(9), 4).expect_err("its own");
+        assert_eq!(error.errno(), Some(EINVAL), "{error:?}");
+    }
 }
 
 #[test]
@@ -387,6 +392,16 @@ fn numbers_of_interrupts_come_back() {
     assert_eq!(guest(&xen).map_gsi(20, None).expect("mapped"), Pirq::new(40));
     let several = guest(&xen).map_msis(DEVICE, 5).expect("mapped");
     assert_eq!((several.first, several.count), (Pirq::new(40), 8));
+}
+
+#[test]
+fn a_device_with_too_few_messages_tells_how_many() {
+    let (_fake, xen) = xen(17, |_, [_, record, ..]| {
+        *at(record + 24) = 4_i32;
+        Err(ENFILE)
+    });
+    let error = guest(&xen).map_msis(DEVICE, 32).expect_err("too many");
+    assert!(matches!(error, Error::Incomplete { done: 4, asked: 32, .. }), "{error:?}");
 }
 
 #[test]

@@ -22,7 +22,6 @@ use xen_foreignmem::ForeignMapping;
 
 const EBUSY: i32 = 16;
 const ENODEV: i32 = 19;
-const ENFILE: i32 = 23;
 const EDOM: i32 = 33;
 
 /// A network card: Intel's 82540EM.
@@ -311,8 +310,8 @@ fn a_line_raised_by_the_device_reaches_the_guest() {
     assert!(!raised());
     registers.set(card::UNMASK, 1);
     registers.set(card::RAISE, 1);
-    thread::sleep(Duration::from_millis(50));
-    assert!(raised(), "the device's interrupt is the guest's");
+    // again and again, as Xen lowers what a guest does not care for
+    eventually("the device's interrupt is the guest's", raised);
     assert_ne!(registers.get(card::CAUSE), 0, "reading lowers it");
     registers.set(card::MASK, !0);
 
@@ -356,10 +355,11 @@ fn messages_of_a_device_get_numbers_and_are_bound() {
     guest.unmap_pirq(several.first).expect("unmapped");
     assert_eq!(messages(), before);
     let too_many = guest.map_msis(address, 32).expect_err("it has 16");
-    assert_eq!(too_many.errno(), Some(ENFILE), "{too_many:?}");
+    assert!(matches!(too_many, Error::Incomplete { done: 16, asked: 32, .. }), "{too_many:?}");
     assert_eq!(guest.map_msis(address, 33).expect_err("none has").errno(), Some(EDOM));
 
-    // its table is at 0x3000 in its memory
+    // its table, of which Xen learns while the device is nobody's, is at 0x3000 in its memory
+    guest.deassign(idle.device()).expect("taken back");
     let table = idle.memory().0 + 0x3000;
     let entries = [0, 7].map(|entry| guest.map_msix(address, entry, table).expect("mapped"));
     assert_eq!(messages(), before + 2);

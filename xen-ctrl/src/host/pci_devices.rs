@@ -108,12 +108,13 @@ impl Host<'_> {
         self.xen.call(None, &PciDeviceReset { dev: device.record(), flags }).map(drop)
     }
 
-    /// Whether Xen knows the PCI device and no domain but dom0 has it.
+    /// Whether Xen knows the PCI device and no domain but dom0 has it. Xen 4.15+: older ones have the operation, and crash.
     ///
     /// # Errors
     ///
-    /// [`Error::Denied`]; [`Error::Unsupported`] on a host without an IOMMU.
+    /// [`Error::Denied`]; [`Error::Unsupported`] on a host without an IOMMU, and before Xen 4.15.
     pub fn is_pci_device_free(&self, device: PciAddress) -> Result<bool, Error> {
+        self.xen.require("XEN_DOMCTL_test_assign_device", 15)?;
         let test = TestAssignDevice(PassedDevice::Pci { sbdf: device.sbdf(), flags: 0 });
         match self.xen.domctl(DomId::INVALID, &test) {
             Ok(_) => Ok(true),

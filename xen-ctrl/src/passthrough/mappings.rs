@@ -2,14 +2,17 @@
 
 use std::io;
 
-use xen_sys::xen_public::domctl::{ADD_MAPPING, DomctlCall, IoportMapping, MemoryMapping, REMOVE_MAPPING};
+use xen_sys::xen_public::domctl::{
+    ADD_MAPPING, IoportMapping, MapDeviceMemory, MemoryMapping, REMOVE_MAPPING,
+};
 use xen_sys::xen_public::errno::{E2BIG, EINVAL};
+use xen_sys::xen_public::operation::Operation;
 use xen_sys::{Gfn, Mfn};
 
 use super::Passthrough;
 use crate::Error;
 
-const MEMORY_MAPPING: &str = "XEN_DOMCTL_memory_mapping";
+const MEMORY_MAPPING: &str = MapDeviceMemory::NAME;
 
 /// An operation on a range of frames stopped.
 struct Stopped {
@@ -106,7 +109,7 @@ impl Passthrough<'_> {
                 add_mapping,
                 padding: 0,
             };
-            match self.change_part(&mapping) {
+            match self.change_part(mapping) {
                 Ok(progress) => done += progress,
                 Err(error) if error.errno() == Some(E2BIG) && part > 1 => part /= 2,
                 Err(error) => return Err(Stopped { done, tried: done + wanted, error }),
@@ -118,13 +121,13 @@ impl Passthrough<'_> {
     }
 
     /// How many frames of this part Xen has done, at least one if there are any.
-    fn change_part(&self, mapping: &MemoryMapping) -> Result<u64, Error> {
-        if self.xen.xencall().other_domain(self.id)?.is_none() {
+    fn change_part(&self, mapping: MemoryMapping) -> Result<u64, Error> {
+        let Some(domain) = self.xen.xencall().other_domain(self.id)? else {
             let source = io::Error::from_raw_os_error(EINVAL);
             return Err(Error::Refused { operation: MEMORY_MAPPING, domain: Some(self.id), source });
-        }
-        let call = DomctlCall { version: self.xen.abi().domctl, domain: self.id, operation: mapping };
-        let answer = self.xen.call(Some(self.id), &call)?;
+        };
+        let operation = MapDeviceMemory { version: self.xen.abi().domctl, domain, mapping };
+        let answer = self.xen.call(Some(self.id), &operation)?;
         Ok(match answer.value.unsigned_abs() {
             0 => mapping.nr_mfns,
             progress => progress.min(mapping.nr_mfns),

@@ -73,7 +73,7 @@ impl Passthrough<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDomain`]; [`Error::Denied`] also if the caller may not use it; [`Error::Refused`] with `EINVAL` if there is no
+    /// [`Error::NoSuchDomain`]; [`Error::Denied`] also if the caller may not use it; [`Error::Refused`] with `ERANGE` if there is no
     /// such line; [`Error::Unsupported`] before Xen 4.20, and on Arm.
     #[doc(alias = "xc_domain_gsi_permission")]
     #[doc(alias = "XEN_DOMCTL_gsi_permission")]

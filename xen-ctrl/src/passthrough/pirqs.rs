@@ -1,6 +1,11 @@
 //! Interrupts of the host's, and the numbers that a domain knows them by.
 
+use std::io;
+
+use xen_call::Attempt;
 use xen_sys::Pirq;
+use xen_sys::xen_public::errno::ENFILE;
+use xen_sys::xen_public::operation::Operation;
 use xen_sys::xen_public::physdev::{MAP_GSI, MAP_MSI_SEG, MAP_MULTI_MSI, MapPirq, UnmapPirq};
 
 use super::Passthrough;
@@ -34,7 +39,7 @@ impl Passthrough<'_> {
     pub fn map_gsi(&self, gsi: u32, wish: Option<Pirq>) -> Result<Pirq, Error> {
         let pirq = wish.map_or(ANY, |pirq| signed(pirq.get()));
         let line = self.request(MAP_GSI, signed(gsi), PciAddress::default());
-        self.map(&MapPirq { pirq, ..line }).map(|pirqs| pirqs.first)
+        self.map(&MapPirq { pirq, ..line })
     }
 
     /// Gives the domain the message (MSI) of a device of the host's, under any number that is free. Xen switches the device to messages.
@@ -46,7 +51,7 @@ impl Passthrough<'_> {
     #[doc(alias = "xc_physdev_map_pirq_msi")]
     #[doc(alias = "MAP_PIRQ_TYPE_MSI_SEG")]
     pub fn map_msi(&self, device: PciAddress) -> Result<Pirq, Error> {
-        self.map(&self.request(MAP_MSI_SEG, ANY, device)).map(|pirqs| pirqs.first)
+        self.map(&self.request(MAP_MSI_SEG, ANY, device))
     }
 
     /// Gives the domain a message of a device of the host's that has a table of them (MSI-X): the one with this number. `table` is where in
@@ -54,11 +59,12 @@ impl Passthrough<'_> {
     ///
     /// # Errors
     ///
-    /// As [`map_msi`](Self::map_msi).
+    /// As [`map_msi`](Self::map_msi); [`Error::Refused`] also with `ENODATA` if the device is another domain's and Xen does not know its table
+    /// yet, which it learns while the device is dom0's, from `xen-pciback` for instance.
     #[doc(alias = "xc_physdev_map_pirq_msi")]
     pub fn map_msix(&self, device: PciAddress, entry: u16, table: u64) -> Result<Pirq, Error> {
         let message = self.request(MAP_MSI_SEG, ANY, device);
-        self.map(&MapPirq { entry_nr: entry.into(), table_base: table, ..message }).map(|pirqs| pirqs.first)
+        self.map(&MapPirq { entry_nr: entry.into(), table_base: table, ..message })
     }
 
     /// Gives the domain several messages (MSI) of one device of the host's: `count`, up to 32, and **as many as the next power of two**, under
@@ -66,12 +72,24 @@ impl Passthrough<'_> {
     ///
     /// # Errors
     ///
-    /// As [`map_msi`](Self::map_msi); [`Error::Refused`] also with `ENFILE` if the device has not so many, `EDOM` for none or more than 32;
-    /// [`Error::Unsupported`] if the host's IOMMU does not remap interrupts.
+    /// As [`map_msi`](Self::map_msi); [`Error::Incomplete`] if the device has not so many: nothing is mapped then, and it can be asked for as
+    /// many as it has; [`Error::Refused`] also with `EDOM` for none or more than 32; [`Error::Unsupported`] if the host's IOMMU does not remap interrupts.
     #[doc(alias = "MAP_PIRQ_TYPE_MULTI_MSI")]
     pub fn map_msis(&self, device: PciAddress, count: u32) -> Result<Pirqs, Error> {
         let messages = self.request(MAP_MULTI_MSI, ANY, device);
-        self.map(&MapPirq { entry_nr: signed(count), ..messages })
+        let messages = MapPirq { entry_nr: signed(count), ..messages };
+        let Attempt { result, record } = self.xen.attempt(Some(self.id), &messages)?;
+        match result {
+            Ok(_) => Ok(record.into()),
+            Err(error) if error.errno() == Some(ENFILE) => Err(Error::Incomplete {
+                operation: MapPirq::NAME,
+                domain: Some(self.id),
+                done: usize::try_from(record.entry_nr).unwrap_or(0),
+                asked: usize::try_from(count).unwrap_or(usize::MAX),
+                source: Some(io::Error::from_raw_os_error(ENFILE)),
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes an interrupt from the domain that it was given by one of the above. Of several messages, the first one stands for all.
@@ -104,10 +122,15 @@ impl Passthrough<'_> {
         }
     }
 
-    fn map(&self, map: &MapPirq) -> Result<Pirqs, Error> {
-        let answer = self.xen.call(Some(self.id), map)?.record;
+    fn map(&self, map: &MapPirq) -> Result<Pirq, Error> {
+        Ok(Pirqs::from(self.xen.call(Some(self.id), map)?.record).first)
+    }
+}
+
+impl From<MapPirq> for Pirqs {
+    fn from(answer: MapPirq) -> Self {
         let number = |number: i32| u32::try_from(number).unwrap_or(0);
-        Ok(Pirqs { first: Pirq::new(number(answer.pirq)), count: number(answer.entry_nr) })
+        Self { first: Pirq::new(number(answer.pirq)), count: number(answer.entry_nr) }
     }
 }
 

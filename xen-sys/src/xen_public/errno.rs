@@ -6,13 +6,14 @@ constants! { i32:
     EPERM = "XEN_EPERM" = 1;
     ENOENT = "XEN_ENOENT" = 2;
     ESRCH = "XEN_ESRCH" = 3;
-    EAGAIN = "XEN_EAGAIN" = 11;
     E2BIG = "XEN_E2BIG" = 7;
+    EAGAIN = "XEN_EAGAIN" = 11;
     EACCES = "XEN_EACCES" = 13;
     EFAULT = "XEN_EFAULT" = 14;
     EBUSY = "XEN_EBUSY" = 16;
     EEXIST = "XEN_EEXIST" = 17;
     EINVAL = "XEN_EINVAL" = 22;
+    ENFILE = "XEN_ENFILE" = 23;
     ENOSPC = "XEN_ENOSPC" = 28;
     ENOSYS = "XEN_ENOSYS" = 38;
     ENODATA = "XEN_ENODATA" = 61;

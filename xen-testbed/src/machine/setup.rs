@@ -36,7 +36,7 @@ const DOM0_MEMORY: u32 = 1024;
 /// An IOMMU, and devices to pass through, which keep their state when the machine is saved: one with a line for interrupts, ports and
 /// direct access to memory; one with many messages; and two that the IOMMU cannot tell from each other.
 const IOMMU_AND_DEVICES: [&str; 6] = [
-    "intel-iommu,intremap=on",
+    "intel-iommu,intremap=on,aw-bits=48",
     "e1000,addr=0x10,romfile=",
     "nec-usb-xhci,addr=0x11,msi=on,msix=on",
     "pcie-pci-bridge,addr=0x12,id=bridge",

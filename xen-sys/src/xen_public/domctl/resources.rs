@@ -1,7 +1,9 @@
 //! Memory, ports and interrupts of devices: who may use them, and where they appear.
 #![expect(unsafe_code, reason = "facts about the operations: see `Domctl`")]
 
-use super::domctl;
+use super::{Domctl, DomctlCall, DomctlRecord, domctl};
+use crate::OtherDomain;
+use crate::xen_public::operation::{Command, HypercallNumber, Operation, command};
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -94,7 +96,7 @@ layout!(
 );
 domctl!(IoportPermission, "XEN_DOMCTL_ioport_permission" = 21);
 
-/// `struct xen_domctl_memory_mapping`. The result is 0, or how many of the first frames were done so far.
+/// `struct xen_domctl_memory_mapping`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[doc(alias = "xen_domctl_memory_mapping")]
@@ -114,7 +116,50 @@ layout!(
     MemoryMapping = "struct xen_domctl_memory_mapping", 32,
     first_gfn @ 0, first_mfn @ 8, nr_mfns @ 16, add_mapping @ 24,
 );
-domctl!(MemoryMapping, "XEN_DOMCTL_memory_mapping" = 39);
+
+/// Maps frames of the host's devices into a domain's memory, or unmaps them, whatever lies there. The result is 0 if all is done, or how
+/// many of the first frames are.
+///
+/// `XEN_DOMCTL_memory_mapping`
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "XEN_DOMCTL_memory_mapping")]
+pub struct MapDeviceMemory {
+    /// The version of the interface, as in [`DomctlCall`].
+    pub version: u32,
+    /// Whose memory changes.
+    pub domain: OtherDomain,
+    /// What, and where.
+    pub mapping: MemoryMapping,
+}
+
+/// The operation on any domain, which is not safe on the caller's own.
+struct Unchecked(MemoryMapping);
+
+// SAFETY: integers only. Not for others to issue: see above.
+unsafe impl Domctl for Unchecked {
+    const COMMAND: Command = command!("XEN_DOMCTL_memory_mapping" = 39);
+    type Record = MemoryMapping;
+
+    fn record(&self) -> MemoryMapping {
+        self.0
+    }
+}
+
+// SAFETY: Xen reads one such structure, of integers only; the memory that changes is another domain's.
+unsafe impl Operation for MapDeviceMemory {
+    const NUMBER: HypercallNumber = HypercallNumber::DOMCTL;
+    const NAME: &'static str = Unchecked::COMMAND.name;
+    type Record = DomctlRecord;
+
+    fn record(&self) -> DomctlRecord {
+        let operation = &Unchecked(self.mapping);
+        DomctlCall { version: self.version, domain: self.domain.id(), operation }.record()
+    }
+
+    fn arguments(&self, record: u64) -> [u64; 5] {
+        [record, 0, 0, 0, 0]
+    }
+}
 
 /// `struct xen_domctl_ioport_mapping`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
