@@ -265,7 +265,9 @@ fn lines_get_numbers() {
     assert_eq!(guest.map_gsi(5, Some(wish)).expect("mapped"), wish);
     let taken = guest.map_gsi(6, Some(wish)); // whatever Xen says
     assert_eq!(allowed(&domain, "Interrupts"), "{ 5 }", "{taken:?}");
-    assert_eq!(guest.map_gsi(5, None).expect("as it is"), wish);
+    if xen.version().minor >= 17 {
+        assert_eq!(guest.map_gsi(5, None).expect("as it is"), wish);
+    }
     guest.unmap_pirq(wish).expect("unmapped");
     assert_eq!(guest.map_gsi(0x1234, None).expect_err("no such line").errno(), Some(EINVAL));
 }

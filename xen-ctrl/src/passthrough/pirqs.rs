@@ -25,7 +25,7 @@ pub struct Pirqs {
 /// On x86: none of this is on Arm, where interrupts have no other numbers than the host's.
 impl Passthrough<'_> {
     /// Gives the domain an interrupt line of the host's, under the number `wish` or any that is free; permits it to use the line, too. A
-    /// line that it has already keeps its number.
+    /// line that it has already keeps its number (Xen 4.14: [`Error::Denied`]).
     ///
     /// Xen does not refuse a `wish` that another interrupt of the domain has: nothing changes then.
     ///
@@ -55,7 +55,7 @@ impl Passthrough<'_> {
     }
 
     /// Gives the domain a message of a device of the host's that has a table of them (MSI-X): the one with this number. `table` is where in
-    /// the host's memory the table is. As [`map_msi`](Self::map_msi).
+    /// the host's memory the device's range begins that the table is in (its BAR). As [`map_msi`](Self::map_msi).
     ///
     /// # Errors
     ///
