@@ -16,6 +16,7 @@ pub mod backend_process;
 pub mod blkback;
 pub mod blkfront;
 pub mod blkif;
+pub mod device_model;
 pub mod self_check;
 pub mod toolstack;
 pub mod xenbus;
