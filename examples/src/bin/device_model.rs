@@ -57,9 +57,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&ending)).context("cannot handle signals")?;
     }
-    let open = |path: &PathBuf| {
-        StateFile::open(path).with_context(|| format!("cannot open {}", path.display()))
-    };
+    let open =
+        |path: &PathBuf| StateFile::open(path).with_context(|| format!("cannot open {}", path.display()));
     let file = arguments.state.as_ref().map(open).transpose()?;
     let model = DeviceModel::open(arguments.domain)?;
     let mut devices = Devices::attach(&model, file, io::stdout())?;

@@ -15,7 +15,7 @@ use super::uart::{self, Uart};
 
 /// Where the register block is, until the guest moves it: between the memory of a small guest and what Xen has below 4 GiB.
 const WINDOW: u32 = 0xe000_0000;
-/// XenSource's. The devices are none that it has given numbers to.
+/// That of the Xen project. The devices are none that it has given numbers to.
 const VENDOR: u16 = 0x5853;
 /// Linux only believes in a PCI bus on which there is one of these.
 const HOST_BRIDGE: Identity = Identity { vendor: VENDOR, device: 0xfff0, class: [0, 0, 6] };
@@ -200,7 +200,8 @@ impl<W: Write> Machine<W> {
 impl<W: Write> Bus<'_, W> {
     /// The device that is meant, and the address as it counts.
     fn device(&mut self, address: u64) -> Option<(&mut dyn IoHandler, u64)> {
-        let is_in = |ports: RangeInclusive<u16>| u16::try_from(address).is_ok_and(|port| ports.contains(&port));
+        let is_in =
+            |ports: RangeInclusive<u16>| u16::try_from(address).is_ok_and(|port| ports.contains(&port));
         match self.target {
             Target::Port if is_in(uart::PORTS) => Some((&mut self.machine.uart, address)),
             Target::Port if is_in(CONFIG_ADDRESS) => Some((&mut self.machine.config_address, address)),

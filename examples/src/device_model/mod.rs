@@ -16,3 +16,8 @@ pub mod process;
 pub mod registers;
 pub mod state;
 pub mod uart;
+
+/// The addresses of the bytes of an access, which wrap.
+fn places(address: u64) -> impl Iterator<Item = u64> {
+    (0..).map(move |index: u64| address.wrapping_add(index))
+}

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use xen_ctrl::devicemodel::IoHandler;
 use xen_ctrl::host::PciAddress;
 
+use super::places;
 use super::state::{Saved, take};
 
 /// The port by which a guest chooses the register of a function that it is going to access at [`CONFIG_DATA`](CONFIG_ADDRESS).
@@ -18,16 +19,12 @@ pub const WINDOW: u64 = 0x1000;
 /// Bytes of a configuration space.
 const SPACE: usize = 256;
 const COMMAND: usize = 0x04;
-const STATUS: usize = 0x06;
 const CLASS: usize = 0x09;
 const BAR: usize = 0x10;
-const CAPABILITIES: usize = 0x34;
 /// A bit of the command: the function answers to addresses in its window.
 const MEMORY_ENABLED: u8 = 1 << 1;
 /// Another one: it may write to memory, and so interrupt.
 const MASTER: u8 = 1 << 2;
-/// A bit of the status: there is a list of capabilities.
-const HAS_CAPABILITIES: u8 = 1 << 4;
 
 /// What a function is.
 #[derive(Clone, Copy, Debug)]
@@ -69,20 +66,6 @@ impl ConfigSpace {
         self
     }
 
-    /// Adds a capability at `offset`, of which the guest can change the bits in `writable`. The list of capabilities begins with the
-    /// one that is added last.
-    #[must_use]
-    pub fn with_capability(mut self, offset: u8, id: u8, body: &[u8], writable: &[u8]) -> Self {
-        let start = usize::from(offset);
-        self.bytes[start] = id;
-        self.bytes[start + 1] = self.bytes[CAPABILITIES];
-        self.bytes[start + 2..][..body.len()].copy_from_slice(body);
-        self.writable[start + 2..][..writable.len()].copy_from_slice(writable);
-        self.bytes[CAPABILITIES] = offset;
-        self.bytes[STATUS] |= HAS_CAPABILITIES;
-        self
-    }
-
     /// Where the registers are in memory at the moment, if they are.
     #[must_use]
     pub fn window(&self) -> Option<RangeInclusive<u64>> {
@@ -96,19 +79,13 @@ impl ConfigSpace {
         let is_there = base != 0 && self.bytes[COMMAND] & MEMORY_ENABLED != 0;
         is_there.then(|| base..=base + (WINDOW - 1))
     }
-
-    /// A register of a byte.
-    #[must_use]
-    pub fn byte(&self, offset: u8) -> u8 {
-        self.bytes[usize::from(offset)]
-    }
 }
 
 /// Addresses are offsets in the configuration space; beyond its end there are zeros.
 impl IoHandler for ConfigSpace {
     fn read(&mut self, address: u64, size: u8) -> u64 {
         let mut value = [0; 8];
-        for (offset, byte) in (address..).zip(&mut value[..size.into()]) {
+        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
             let register = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset));
             *byte = register.copied().unwrap_or(0);
         }
@@ -116,7 +93,7 @@ impl IoHandler for ConfigSpace {
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {
-        for (offset, byte) in (address..).zip(&value.to_le_bytes()[..size.into()]) {
+        for (offset, byte) in places(address).zip(&value.to_le_bytes()[..size.into()]) {
             let Some(index) = usize::try_from(offset).ok().filter(|index| *index < SPACE) else { return };
             let writable = self.writable[index];
             self.bytes[index] = self.bytes[index] & !writable | byte & writable;
@@ -172,7 +149,7 @@ pub struct ConfigAddress([u8; 4]);
 impl IoHandler for ConfigAddress {
     fn read(&mut self, address: u64, size: u8) -> u64 {
         let mut value = [0; 8];
-        for (port, byte) in (address..).zip(&mut value[..size.into()]) {
+        for (port, byte) in places(address).zip(&mut value[..size.into()]) {
             *byte = lane(port).map_or(0xff, |lane| self.0[lane]);
         }
         u64::from_le_bytes(value)
@@ -200,5 +177,67 @@ impl Saved for ConfigAddress {
     fn restore(&mut self, from: &mut &[u8]) -> Option<()> {
         self.0 = take(from)?;
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { vendor: 0x5853, device: 0x1234, class: [1, 2, 3] };
+
+    #[test]
+    fn a_guest_finds_out_what_a_function_is() {
+        let mut space = ConfigSpace::new(IDENTITY);
+        assert_eq!(space.read(0, 4), 0x1234_5853);
+        assert_eq!(space.read(8, 4), 0x0302_0100);
+        assert_eq!(space.read(0xfe, 4), 0, "beyond the end are zeros");
+        assert_eq!(space.read(u64::MAX, 1), 0);
+        space.write(0, 4, 0xffff_ffff);
+        space.write(0xfe, 8, u64::MAX);
+        assert_eq!(space.read(0, 4), 0x1234_5853, "not for the guest to change");
+        assert_eq!(space.window(), None);
+    }
+
+    #[test]
+    fn a_window_has_a_size_and_goes_where_the_guest_wants() {
+        let mut space = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        assert_eq!(space.window(), None, "off");
+        space.write(0x04, 2, 0xffff);
+        assert_eq!(space.read(0x04, 2), 6);
+        assert_eq!(space.window(), Some(0xe000_0000..=0xe000_0fff));
+        space.write(0x10, 4, 0xffff_ffff);
+        assert_eq!(space.read(0x10, 4), 0xffff_f000, "the size");
+        assert_eq!(space.window(), Some(0xffff_f000..=0xffff_ffff));
+        space.write(0x12, 1, 0x12);
+        assert_eq!(space.read(0x10, 4), 0xff12_f000, "a byte of it");
+        space.write(0x10, 4, 0);
+        assert_eq!(space.window(), None, "nowhere");
+    }
+
+    #[test]
+    fn a_function_is_restored_as_it_was() {
+        let mut space = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        space.write(0x04, 2, 2);
+        space.write(0x10, 4, 0xd000_0000);
+        let mut saved = Vec::new();
+        space.save(&mut saved);
+        let mut other = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        assert_eq!(other.restore(&mut &saved[1..]), None, "too short");
+        let mut from = &saved[..];
+        assert_eq!(other.restore(&mut from), Some(()));
+        assert!(from.is_empty());
+        assert_eq!(other.window(), Some(0xd000_0000..=0xd000_0fff));
+    }
+
+    #[test]
+    fn the_address_port_remembers_words() {
+        let mut port = ConfigAddress::default();
+        port.write(0xcf8, 4, 0x8000_0804);
+        port.write(0xcfb, 1, 1);
+        port.write(0xcfb, 4, 1);
+        assert_eq!(port.read(0xcf8, 4), 0x8000_0804);
+        assert_eq!(port.read(0xcfb, 2), 0xff80);
+        assert_eq!(port.read(u64::MAX, 1), 0xff);
     }
 }

@@ -117,7 +117,11 @@ impl Console {
                 ensure!(status.success(), "device_model ended with {status}");
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "device_model has not ended; the guest printed:\n{}", self.text);
+            ensure!(
+                Instant::now() < deadline,
+                "device_model has not ended; the guest printed:\n{}",
+                self.text
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -165,8 +169,9 @@ pub struct SerialGuest {
 impl SerialGuest {
     /// Its name.
     const NAME: &str = "serial";
-    /// What its kernel has to know: the port, and that there is a PCI bus, of which its firmware's tables do not tell.
-    const WORDS: &str = "8250.nr_uarts=1 pci=noacpi";
+    /// What its kernel has to know: the port, and that there is a PCI bus, of which its firmware's tables do not tell. The last console
+    /// is the one that the first program has open, and that must not be ours, or it could not be set up.
+    const WORDS: &str = "console=ttyS0 console=hvc0 8250.nr_uarts=1 pci=noacpi";
     /// What it prints when its shell is there.
     pub const READY: &str = "@@SHELL";
 
@@ -175,10 +180,12 @@ impl SerialGuest {
     /// # Errors
     /// If the script fails.
     pub fn start(words: &str) -> Result<Self> {
-        let shell = format!("setsid sh -c 'exec </dev/ttyS0 >/dev/ttyS0 2>&1; echo {}; exec sh -i'", Self::READY);
+        let shell = format!("exec </dev/ttyS0 >/dev/ttyS0 2>&1; echo {}; exec sh -i", Self::READY);
+        let script = format!("polled_port /dev/ttyS0 && setsid sh -c '{shell}'");
         let mut command = Command::new("guest");
-        command.args(["start", Self::NAME, "--pvh", "--paused", "--console", "ttyS0", "--append"]);
-        let domain = output(command.arg(format!("{} {words}", Self::WORDS)).args(["--", &shell]))?;
+        command.args(["start", Self::NAME, "--pvh", "--paused", "--append"]);
+        command.arg(format!("{} {words}", Self::WORDS)).arg("--file").arg(program("polled_port")?);
+        let domain = output(command.args(["--", &script]))?;
         Ok(Self { domain })
     }
 
@@ -217,4 +224,11 @@ fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {name}"))?;
     ensure!(output.status.success(), "{name} failed: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Where a program is.
+fn program(name: &str) -> Result<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    places.find(|place| place.is_file()).with_context(|| format!("{name} is not in the PATH"))
 }

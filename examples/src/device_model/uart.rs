@@ -9,6 +9,7 @@ use vm_superio::serial::{NoEvents, SerialState};
 use vm_superio::{Serial, Trigger};
 use xen_ctrl::devicemodel::IoHandler;
 
+use super::places;
 use super::state::take;
 
 /// COM1.
@@ -110,18 +111,78 @@ fn register(port: u64) -> u8 {
 impl<W: Write> IoHandler for Uart<W> {
     fn read(&mut self, address: u64, size: u8) -> u64 {
         let mut value = [0; 8];
-        for (port, byte) in (address..).zip(&mut value[..size.into()]) {
+        for (port, byte) in places(address).zip(&mut value[..size.into()]) {
             *byte = self.serial.read(register(port));
         }
         u64::from_le_bytes(value)
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {
-        for (port, byte) in (address..).zip(&value.to_le_bytes()[..size.into()]) {
+        for (port, byte) in places(address).zip(&value.to_le_bytes()[..size.into()]) {
             // A reader who is gone is no reason for the guest to stop.
             if let Err(error) = self.serial.write(register(port), *byte) {
                 tracing::debug!(%error, "output of the guest is lost");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(uart: &Uart<Vec<u8>>) -> &[u8] {
+        uart.serial.writer()
+    }
+
+    #[test]
+    fn characters_go_both_ways() {
+        let mut uart = Uart::new(Vec::new());
+        assert_eq!(uart.read(0x3fd, 1), 0x60, "ready to send, nothing received");
+        uart.write(0x3f8, 1, 0x41);
+        uart.receive(b"hi");
+        assert_eq!(uart.read(0x3fd, 1), 0x61);
+        assert_eq!((uart.read(0x3f8, 1), uart.read(0x3f8, 1)), (0x68, 0x69));
+        assert_eq!(uart.read(0x3fd, 1), 0x60);
+        assert_eq!(sent(&uart), b"A");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_lost() {
+        let mut uart = Uart::new(Vec::new());
+        assert_eq!(uart.room(), FIFO);
+        uart.receive(&[1; 100]);
+        assert_eq!(uart.room(), 0);
+        uart.receive(&[2]);
+        assert!((0..FIFO).all(|_| uart.read(0x3f8, 1) == 1));
+        assert_eq!(uart.room(), FIFO);
+    }
+
+    #[test]
+    fn wide_accesses_are_to_several_registers() {
+        let mut uart = Uart::new(Vec::new());
+        uart.write(0x3fb, 1, 0x80); // the divisor is there then
+        uart.write(0x3f8, 2, 0x0123);
+        assert_eq!(uart.read(0x3f8, 2), 0x0123);
+        uart.write(0x3fe, 8, u64::MAX); // and on behind the last one, which is the first again
+        assert_eq!(uart.read(0x3ff, 1), 0xff);
+    }
+
+    #[test]
+    fn it_is_restored_as_it_was() {
+        let mut uart = Uart::new(Vec::new());
+        uart.write(0x3fb, 1, 0x13);
+        uart.write(0x3f9, 1, 0x05);
+        uart.receive(b"typed");
+        let mut saved = Vec::new();
+        uart.save(&mut saved);
+        let mut from = &saved[..];
+        let mut other = Uart::restored(Vec::new(), &mut from).expect("a state");
+        assert!(from.is_empty());
+        assert_eq!((other.read(0x3fb, 1), other.read(0x3f9, 1)), (0x13, 0x05));
+        assert_eq!(b"typed".map(|_| other.read(0x3f8, 1)), b"typed".map(u64::from));
+        assert!(Uart::restored(Vec::new(), &mut &saved[1..]).is_none(), "too short");
+        saved[0] = 65;
+        assert!(Uart::restored(Vec::new(), &mut &saved[..]).is_none(), "more than there is room for");
     }
 }
