@@ -49,6 +49,8 @@ fn a_stock_linux_has_its_console_and_its_pci_bus_here() {
 
     let functions = ask(&mut console, "cd /sys/bus/pci/devices; cat */vendor */device */class");
     assert_eq!(functions, "0x5853 0x5853 0xfff0 0xfff1 0x060000 0x088000");
+    assert_eq!(ask(&mut console, "devmem 0xe0000000 32"), "0xFFFFFFFF", "the function is off");
+    ask(&mut console, "echo 1 >/sys/bus/pci/devices/0000:00:01.0/enable");
     touch_registers(&mut console);
     let writes = ask(&mut console, "devmem 0xe0000004 32");
 

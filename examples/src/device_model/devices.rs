@@ -80,16 +80,17 @@ impl<W: Write> Devices<W> {
             (model.adopt_ioreq_server(machine.server)?, machine)
         };
         machine.file = file;
-        machine.save(model);
         Ok(Self { server, memory: model.memory(256), machine })
     }
 
-    /// Requests come from now on.
+    /// Requests come from now on. The file tells so. If they do already, this does nothing.
     ///
     /// # Errors
     /// If the guest is gone.
     pub fn enable(&mut self) -> Result<(), xen_ctrl::Error> {
-        self.server.enable()
+        self.server.enable()?;
+        self.machine.save(self.server.model());
+        Ok(())
     }
 
     /// The server, whose file is readable when there are requests.

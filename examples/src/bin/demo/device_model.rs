@@ -13,7 +13,10 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const QUESTIONS: [(&str, &str); 3] = [
     ("echo \"$((6 * 7)): $(uname -sr), up for $(cut -d ' ' -f 1 /proc/uptime) s\"", "42: "),
     ("cat /sys/bus/pci/devices/0000:00:01.0/uevent | grep -o 'PCI_I[D]=.*'", "PCI_ID="),
-    ("echo \"$(devmem 0xe0000000 32) is a register\"", "0x524E"),
+    (
+        "echo 1 >/sys/bus/pci/devices/0000:00:01.0/enable; echo \"$(devmem 0xe0000000 32) is a register\"",
+        "0x524E",
+    ),
 ];
 
 /// Shows a guest's boot log, types into the guest, and changes the device model in between.
