@@ -5,7 +5,7 @@ use std::time::Duration;
 use examples::device_model::process::{Console, SerialGuest};
 
 /// Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Has the guest's shell run a command, and returns what it says between the marks around it. What was typed comes back, too, but
 /// with the sums that the shell does, and there are no marks in it.
@@ -56,14 +56,12 @@ fn a_stock_linux_has_its_console_and_its_pci_bus_here() {
 
     // The guest is in the middle of something that lasts, and has registers that outlive the program.
     console.type_in("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; done\n").expect("typed");
-    console.hear("line 5\n", PATIENCE).expect("it has begun");
+    console.hear("line 5", PATIENCE).expect("it has begun");
     console.replace().expect("another device model");
-    console.hear("line 40\n", PATIENCE).expect("it goes on");
-    let lines = console.text();
-    for number in 5..=40 {
-        // A character that was in between has come twice, or is all that is missing.
-        assert!(lines.contains(&format!("line {number}\n")) || lines.contains("lline"), "{number}: {lines}");
-    }
+    console.hear("line 40", PATIENCE).expect("it goes on");
+    let is_damaged = |number: &u32| !console.text().contains(&format!("\nline {number}\n"));
+    let damaged: Vec<u32> = (1..=40).filter(is_damaged).collect();
+    assert!(damaged.len() <= 1, "a character may come twice: {damaged:?}\n{}", console.text());
     assert_eq!(ask(&mut console, "devmem 0xe0000008 64"), "0x11223344ABCD7788");
     assert_eq!(ask(&mut console, "devmem 0xe0000004 32"), writes);
 
