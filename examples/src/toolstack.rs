@@ -36,7 +36,17 @@ impl Names {
             None => "-".to_owned(), // a toolstack may be about to write it
         }
     }
+
+    /// The name of a cpupool, or a dash.
+    pub fn of_cpupool(&mut self, id: u32) -> String {
+        let name = self.store.as_mut().and_then(|store| store.read(&format!("/local/pool/{id}/name")).ok());
+        let unnamed = if id == 0 { FIRST_CPUPOOL } else { "-" };
+        name.unwrap_or_else(|| unnamed.to_owned())
+    }
 }
+
+/// The name of the first cpupool, which has it from the start.
+const FIRST_CPUPOOL: &str = "Pool-0";
 
 /// The state of a domain as `xl` writes it: running, blocked, paused, shut down, crashed, dying; a dash for what it is not.
 #[must_use]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use examples::device_model::process::{Console, SerialGuest};
 
 /// Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Has the guest's shell run a command, and returns what it says between the marks around it. What was typed comes back, too, but
 /// with the sums that the shell does, and there are no marks in it.

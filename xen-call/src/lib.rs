@@ -25,6 +25,7 @@
 mod buffer;
 mod error;
 mod multicall;
+mod own_domain;
 mod pool;
 pub mod version;
 mod xencall;
@@ -34,7 +35,7 @@ pub use error::Error;
 pub use multicall::{Answers, Multicall, Ticket};
 pub use xen_sys::xen_public::operation::{GuestMemory, HypercallNumber, Operation};
 pub use xen_sys::{OpenCause, OpenError};
-pub use xencall::{Answer, Xencall};
+pub use xencall::{Answer, Attempt, Xencall};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

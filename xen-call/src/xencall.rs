@@ -6,12 +6,12 @@ use crate::{Error, HypercallBuffer};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
-use xen_sys::Device;
 use xen_sys::linux::own_domain;
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
 use xen_sys::xen_public::errno::{EFAULT, EPERM};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
+use xen_sys::{Device, DomId};
 
 /// A handle that issues hypercalls.
 ///
@@ -31,6 +31,7 @@ struct Shared {
     /// `None` inside: the kernel has no such device.
     memory: OnceLock<Option<Device<PrivcmdBuf>>>,
     pool: OnceLock<Arc<Pool>>,
+    own_domain: OnceLock<DomId>,
 }
 
 /// What a hypercall answered.
@@ -38,6 +39,15 @@ struct Shared {
 pub struct Answer<R> {
     /// Its result: 0 or more.
     pub value: i64,
+    /// The record, as Xen left it.
+    pub record: R,
+}
+
+/// What came of a hypercall, be it that Xen did it or refused it.
+#[derive(Debug)]
+pub struct Attempt<R, E = Error> {
+    /// Its result: 0 or more.
+    pub result: Result<i64, E>,
     /// The record, as Xen left it.
     pub record: R,
 }
@@ -78,7 +88,9 @@ impl Xencall {
     }
 
     fn new(privcmd: Device<Privcmd>, memory: OnceLock<Option<Device<PrivcmdBuf>>>) -> Self {
-        Self { shared: Arc::new(Shared { privcmd, memory, pool: OnceLock::new() }) }
+        Self {
+            shared: Arc::new(Shared { privcmd, memory, pool: OnceLock::new(), own_domain: OnceLock::new() }),
+        }
     }
 
     /// Whether argument memory comes from `/dev/xen/hypercall` (Linux 4.18+). If not, it is locked memory, which the kernel
@@ -91,6 +103,10 @@ impl Xencall {
 
     fn memory_device(&self) -> Option<&Device<PrivcmdBuf>> {
         self.shared.memory.get_or_init(|| Device::open().ok()).as_ref()
+    }
+
+    pub(crate) fn own_domain_cell(&self) -> &OnceLock<DomId> {
+        &self.shared.own_domain
     }
 
     /// Memory for arguments, of at least `bytes`.
@@ -153,12 +169,23 @@ impl Xencall {
     ///
     /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`], [`Error::Memory`].
     pub fn call<O: Operation>(&self, operation: &O) -> Result<Answer<O::Record>, Error> {
+        let Attempt { result, record } = self.attempt(operation)?;
+        Ok(Answer { value: result?, record })
+    }
+
+    /// Issues an operation as [`call`](Self::call) does, and gives back its record even if it fails. Some operations tell
+    /// there how far they came, or what Xen objects to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
+    pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
         let mut record = self.buffer(operation.record())?;
         let arguments = operation.arguments(record_address(&mut record));
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
-        let value = unsafe { issue(self, O::NAME, O::NUMBER, arguments) }?;
-        Ok(Answer { value, record: take(record) })
+        let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+        Ok(Attempt { result, record: take(record) })
     }
 
     /// # Safety

@@ -9,6 +9,7 @@ use xen_call::{Error, HypercallBuffer, HypercallNumber, Multicall, Operation, Xe
 use xen_sys::linux::fake::{self, Call};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::version::{FeatureInfo, PageSize, Version};
+use xen_sys::{DomId, OtherDomain};
 
 const HYPERCALL: u32 = 0x0030_5000;
 const EPERM: i32 = 1;
@@ -71,6 +72,20 @@ fn an_operation_is_one_call_in_pooled_memory() {
     assert_eq!(version::features(&xencall, 2).expect("answered"), 42);
     assert_eq!(version::features(&xencall, 3).expect("answered"), 43);
     assert_eq!(*log.borrow(), ["mmap 131072", "hypercall 17", "hypercall 17"]);
+}
+
+#[test]
+fn an_attempt_keeps_the_record_of_a_refused_operation() {
+    let (_fake, log) = xen(|_, [_, record, ..]| {
+        // SAFETY: the record of this command.
+        unsafe { (*at::<FeatureInfo>(record)).submap = 42 };
+        Err(ENOSYS)
+    });
+    let xencall = xencall();
+    let attempt = xencall.attempt(&FeatureInfo { submap_idx: 2, submap: 0 }).expect("issued");
+    assert_eq!(attempt.record.submap, 42);
+    assert_eq!(attempt.result.expect_err("refused").errno(), Some(ENOSYS));
+    assert_eq!(*log.borrow(), ["mmap 131072", "hypercall 17"]);
 }
 
 #[test]
@@ -282,4 +297,43 @@ fn handles_and_buffers_go_to_other_threads() {
     shared_between_threads::<HypercallBuffer<[u64]>>();
     shared_between_threads::<Error>();
     assert_eq!(FeatureInfo::NAME, "XENVER_get_features");
+}
+
+#[test]
+fn the_own_domain_is_asked_for_once_with_a_port_that_is_closed_again() {
+    let (_fake, log) = xen(|number, [command, record, ..]| {
+        assert_eq!(number, 32);
+        let words: &mut [u32; 6] = match command {
+            // SAFETY: of a length of 24 bytes
+            5 => unsafe { &mut *at(record) },
+            command => {
+                // SAFETY: this one is shorter
+                let word = unsafe { &mut *at::<u32>(record + if command == 6 { 4 } else { 0 }) };
+                if command == 6 {
+                    *word = 33;
+                } else {
+                    assert_eq!((command, *word), (3, 33), "the same port");
+                }
+                return Ok(0);
+            }
+        };
+        assert_eq!(words[..2], [0x7ff0, 33]);
+        words[4] = 7;
+        Ok(0)
+    });
+    let xencall = xencall();
+    let seven = DomId::new(7).expect("ordinary");
+    assert_eq!(xencall.own_domain().expect("told"), seven);
+    assert_eq!(xencall.other_domain(seven).expect("told"), None);
+    assert_eq!(xencall.other_domain(DomId::SELF).expect("told"), None);
+    assert_eq!(xencall.other_domain(DomId::ZERO).expect("told").map(OtherDomain::id), Some(DomId::ZERO));
+    assert_eq!(log.borrow().iter().filter(|call| *call == "hypercall 32").count(), 3);
+}
+
+#[test]
+fn the_port_is_closed_even_if_nothing_is_told() {
+    let (_fake, log) = xen(|_, [command, ..]| if command == 5 { Err(EPERM) } else { Ok(0) });
+    let error = xencall().own_domain().expect_err("not told");
+    assert!(matches!(error, Error::Restricted { .. } | Error::LockedDown { .. }), "{error:?}");
+    assert_eq!(log.borrow().iter().filter(|call| *call == "hypercall 32").count(), 3);
 }

@@ -105,6 +105,21 @@ fn a_hundred_calls_go_at_once() {
 
 #[test]
 #[ignore = "needs Xen dom0"]
+fn the_own_domain_is_the_one_of_xenstore() {
+    let output = Command::new("xenstore-read").arg("domid").output().expect("xenstore");
+    let number = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let xencall = xencall();
+    let own = xencall.own_domain().expect("told");
+    assert_eq!(own.to_string(), number);
+    assert_eq!(xencall.other_domain(own).expect("told"), None);
+    // the port that the question takes is free again
+    for _ in 0..5000 {
+        Xencall::open().and_then(|other| other.own_domain()).expect("told");
+    }
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
 fn threads_call_at_the_same_time() {
     let xencall = xencall();
     let start = version::virtual_start(&xencall).expect("an address");

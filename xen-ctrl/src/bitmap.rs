@@ -330,6 +330,7 @@ map! {
     /// A set of NUMA nodes of the host.
     #[doc(alias = "xc_nodemap_t")]
     #[doc(alias = "xc_nodemap_alloc")]
+    #[doc(alias = "xc_get_nodemap_size")]
     NodeMap, "a node"
 }
 

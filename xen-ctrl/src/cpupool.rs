@@ -26,7 +26,7 @@ pub struct CpuPoolInfo {
     pub id: u32,
     /// Its scheduler.
     pub scheduler: Scheduler,
-    /// How many domains are in it.
+    /// How many domains are in it, those included that are destroyed but not freed yet.
     pub domains: u32,
     /// Its CPUs.
     pub cpus: CpuMap,
@@ -161,8 +161,9 @@ impl CpuPool<'_> {
 
     /// Takes a CPU from it, which is free then. One hypercall, repeated for half a second at most while Xen is busy.
     ///
-    /// Not right after a domain of this cpupool was destroyed: Xen 4.17 has been seen to crash when the CPU of a domain leaves
-    /// that it is still freeing.
+    /// **Hypervisors have been seen to panic or hang here**: 4.14 and 4.17 right after a domain was destroyed whose vCPU was on the CPU;
+    /// 4.17 and 4.20, now and then, for a cpupool of [`Scheduler::Credit`]; 4.14 and 4.17 for the last CPU of one of
+    /// [`Scheduler::Rtds`].
     ///
     /// # Errors
     ///

@@ -73,6 +73,22 @@ pub enum Error {
         /// Why not for the next one, if Xen tells.
         source: Option<io::Error>,
     },
+    /// What CPUID and MSRs are to show to a domain is more than this host or this Xen can provide.
+    #[error("{operation} on domain {domain} failed: {}", objection(*.leaf, *.subleaf, *.msr))]
+    CpuPolicy {
+        /// Which operation.
+        operation: &'static str,
+        /// On which domain.
+        domain: DomId,
+        /// The leaf of CPUID that Xen objects to.
+        leaf: Option<u32>,
+        /// Its sub-leaf.
+        subleaf: Option<u32>,
+        /// The MSR that Xen objects to.
+        msr: Option<u32>,
+        /// Xen's error number.
+        source: io::Error,
+    },
     /// A domain's memory could not be used.
     #[error(transparent)]
     Foreign(#[from] xen_foreignmem::Error),
@@ -94,7 +110,9 @@ impl Error {
     #[must_use]
     pub fn errno(&self) -> Option<i32> {
         match self {
-            Self::Denied { source, .. } | Self::Refused { source, .. } => source.raw_os_error(),
+            Self::Denied { source, .. } | Self::Refused { source, .. } | Self::CpuPolicy { source, .. } => {
+                source.raw_os_error()
+            }
             Self::Incomplete { source, .. } => source.as_ref()?.raw_os_error(),
             Self::NoSuchDomain { .. } => Some(xen_sys::xen_public::errno::ESRCH),
             _ => None,
@@ -115,6 +133,12 @@ impl From<xen_call::Error> for Error {
 
 fn on(domain: Option<DomId>) -> String {
     domain.map_or_else(String::new, |domain| format!(" on domain {domain}"))
+}
+
+fn objection(leaf: Option<u32>, subleaf: Option<u32>, msr: Option<u32>) -> String {
+    let part = |name, number: Option<u32>| number.map(|number| format!(", {name} {number:#x}"));
+    let parts = [part("CPUID leaf", leaf), part("sub-leaf", subleaf), part("MSR", msr)];
+    format!("Xen objects to{}", parts.into_iter().flatten().collect::<String>().trim_start_matches(','))
 }
 
 fn since(needs: Option<XenVersion>) -> String {

@@ -24,9 +24,9 @@
 #![forbid(clippy::unwrap_used)]
 
 mod abi;
-pub mod devicemodel;
 pub mod bitmap;
 pub mod cpupool;
+pub mod devicemodel;
 pub mod domain;
 mod error;
 pub mod host;
@@ -40,9 +40,9 @@ mod watchdog;
 mod xenctrl;
 
 pub use abi::Abi;
-pub use devicemodel::{DeviceModel, IoreqServer};
 pub use bitmap::{CpuMap, NodeMap};
 pub use cpupool::{CpuPool, CpuPoolInfo};
+pub use devicemodel::{DeviceModel, IoreqServer};
 pub use domain::{Domain, DomainInfo};
 pub use error::Error;
 pub use host::Host;

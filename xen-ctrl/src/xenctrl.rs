@@ -1,7 +1,7 @@
 //! The handle.
 
 use xen_call::version::XenVersion;
-use xen_call::{Answer, Operation, Xencall};
+use xen_call::{Answer, Attempt, Operation, Xencall};
 use xen_sys::DomId;
 use xen_sys::xen_public::domctl::{Domctl, DomctlCall};
 use xen_sys::xen_public::errno::{EACCES, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
@@ -15,6 +15,7 @@ use crate::{Abi, Domain, Error, Host};
 /// goes on using it, except for what `xen-call` documents.
 #[derive(Debug)]
 #[doc(alias = "xc_interface")]
+#[doc(alias = "xc_interface_close")]
 pub struct Xenctrl {
     call: Xencall,
     abi: Abi,
@@ -80,9 +81,19 @@ impl Xenctrl {
     #[doc(alias = "xc_domctl")]
     #[doc(alias = "do_domctl")]
     pub fn domctl<T: Domctl>(&self, domain: DomId, operation: &T) -> Result<T::Record, Error> {
+        let Attempt { result, record } = self.attempt_domctl(domain, operation)?;
+        result.map(|_| record)
+    }
+
+    /// Issues an operation on a domain, and gives back the record even if it fails.
+    pub(crate) fn attempt_domctl<T: Domctl>(
+        &self,
+        domain: DomId,
+        operation: &T,
+    ) -> Result<Attempt<T::Record, Error>, Error> {
         let call = DomctlCall { version: self.abi.domctl, domain, operation };
-        let answer = self.call.call(&call).map_err(|error| self.explain(error, Some(domain)))?;
-        Ok(DomctlCall::<T>::answer(&answer.record))
+        let Attempt { result, record } = self.attempt(Some(domain), &call)?;
+        Ok(Attempt { result, record: DomctlCall::<T>::answer(&record) })
     }
 
     /// Issues an operation on the host: one hypercall. The answer is the record that Xen wrote.
@@ -94,7 +105,7 @@ impl Xenctrl {
     #[doc(alias = "do_sysctl")]
     pub fn sysctl<T: Sysctl>(&self, operation: &T) -> Result<T::Record, Error> {
         let call = SysctlCall { version: self.abi.sysctl, operation };
-        let answer = self.call.call(&call).map_err(|error| self.explain(error, None))?;
+        let answer = self.call(None, &call)?;
         Ok(SysctlCall::<T>::answer(&answer.record))
     }
 
@@ -103,12 +114,25 @@ impl Xenctrl {
     /// # Errors
     ///
     /// As [`Xenctrl::domctl`].
+    #[doc(alias = "do_memory_op")]
+    #[doc(alias = "xc_gnttab_op")]
     pub fn call<O: Operation>(
         &self,
         domain: Option<DomId>,
         operation: &O,
     ) -> Result<Answer<O::Record>, Error> {
-        self.call.call(operation).map_err(|error| self.explain(error, domain))
+        let Attempt { result, record } = self.attempt(domain, operation)?;
+        Ok(Answer { value: result?, record })
+    }
+
+    /// Issues any other operation, and gives back the record even if it fails.
+    pub(crate) fn attempt<O: Operation>(
+        &self,
+        domain: Option<DomId>,
+        operation: &O,
+    ) -> Result<Attempt<O::Record, Error>, Error> {
+        let Attempt { result, record } = self.call.attempt(operation)?;
+        Ok(Attempt { result: result.map_err(|error| self.explain(error, domain)), record })
     }
 
     /// Makes sure that the hypervisor is at least Xen 4.`minor`, which has `operation` first.

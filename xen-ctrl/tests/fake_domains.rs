@@ -12,6 +12,8 @@ use xen_ctrl::domain::{
     Altp2m, Altp2mMode, ArmOptions, Binding, CreateDomain, CreateFlags, DomainCapabilities, DomainKind,
     GrantVersion, StateFlags, Trigger, Uuid, X86Emulation, X86Options,
 };
+#[cfg(target_arch = "x86_64")]
+use xen_ctrl::host::{CpuPolicy, MsrValue};
 use xen_ctrl::{DomId, Error, Port, VcpuId, Virq, Xenctrl};
 use xen_sys::linux::fake::{self, Call};
 
@@ -342,4 +344,33 @@ fn a_missing_vcpu_is_told_from_a_missing_domain() {
     let vcpu = send(3);
     assert!(matches!(vcpu, Error::Refused { .. }) && vcpu.errno() == Some(ESRCH), "{vcpu:?}");
     assert!(matches!(send(4), Error::NoSuchDomain { .. }));
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn what_xen_objects_to_in_a_cpu_policy_is_named() {
+    const EINVAL: i32 = 22;
+    const EEXIST: i32 = 17;
+    /// Where the record has leaf, sub-leaf and MSR.
+    const NAMED: [usize; 3] = [16 + 24, 16 + 28, 16 + 32];
+    let nothing = u32::MAX;
+    for (errno, named, message) in [
+        (EINVAL, [7, 1, nothing], "Xen objects to CPUID leaf 0x7, sub-leaf 0x1"),
+        (EINVAL, [0x8000_0002, nothing, nothing], "Xen objects to CPUID leaf 0x80000002"),
+        (EINVAL, [nothing, nothing, 0xce], "Xen objects to MSR 0xce"),
+        (EEXIST, [nothing; 3], "XEN_DOMCTL_set_cpu_policy on domain 3 failed"),
+    ] {
+        let (_fake, xen) = xen(17, move |mut asked| {
+            assert_eq!((asked.u32(0), asked.u32(16), asked.u32(20)), (83, 0, 1), "no leaf, one MSR");
+            for (offset, number) in NAMED.into_iter().zip(named) {
+                assert_eq!(asked.u32(offset), nothing, "so that it shows what Xen has not named");
+                asked.put(offset, number.to_ne_bytes());
+            }
+            Err(errno)
+        });
+        let policy = CpuPolicy { leaves: Vec::new(), msrs: vec![MsrValue { number: 0xce, value: 1 }] };
+        let error = xen.domain(domain(3)).set_cpu_policy(&policy).expect_err("refused");
+        assert!(error.to_string().ends_with(message), "{error}");
+        assert_eq!(error.errno(), Some(errno));
+    }
 }

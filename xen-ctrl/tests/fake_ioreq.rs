@@ -141,7 +141,8 @@ fn a_server_comes_and_goes_in_order() {
     server.enable().expect("on again");
     assert_eq!(guest.log.take(), [Asked::operation(5, &[3, 0, 0]), Asked::operation(5, &[3, 0, 1])]);
     drop(server);
-    let gone = [Asked::Unbind(101), Asked::Unbind(102), Asked::Unbind(103), Asked::operation(6, &[3])];
+    let off = Asked::operation(5, &[3, 0, 0]);
+    let gone = [off, Asked::Unbind(101), Asked::Unbind(102), Asked::Unbind(103), Asked::operation(6, &[3])];
     assert_eq!(guest.log.take(), gone);
 }
 
@@ -198,6 +199,19 @@ fn what_is_dropped_reads_ones() {
     drop(server.next_request());
     assert_eq!((guest.flags(0), guest.data(0)), (ANSWERED | IS_READ, 0xffff_ffff));
     assert_eq!(guest.log.take(), [Asked::Notify(101)]);
+}
+
+#[test]
+fn a_server_does_not_leave_vcpus_waiting() {
+    let guest = Guest::new(2);
+    let server = guest.server(Buffering::Off);
+    guest.ask(0, 0, INPROCESS | IS_READ, 0x510, 0); // taken and forgotten
+    guest.ask(1, 0, READY | IS_READ, 0x510, 0);
+    drop(server);
+    assert_eq!([0, 1].map(|vcpu| guest.flags(vcpu) & 0xf), [ANSWERED; 2]);
+    let off = Asked::operation(5, &[3, 0, 0]);
+    let told = [off, Asked::Notify(101), Asked::Notify(102)];
+    assert_eq!(guest.log.take()[..3], told);
 }
 
 #[test]
@@ -285,7 +299,8 @@ fn eventfds_end_before_the_server_does() {
     drop(server);
     let event = |queue, flags| Asked::Ioeventfd { vcpus: 2, queue, flags };
     let gone = [Asked::Unbind(101), Asked::Unbind(102), Asked::operation(6, &[3])];
-    let events = [event(0, 0), event(1, 0), event(0, 1), event(1, 1)];
+    let off = Asked::operation(5, &[3, 0, 0]);
+    let events = [event(0, 0), event(1, 0), event(0, 1), off, event(1, 1)];
     assert_eq!(guest.log.take(), [&events[..], &gone].concat());
 }
 

@@ -35,7 +35,8 @@ fn words<const N: usize>(address: u64) -> [u64; N] {
     *at(address)
 }
 
-/// Xen 4.17: `answer` is given number and arguments of each hypercall but those with which [`Xenctrl::new`] asks what this is.
+/// Xen 4.17: `answer` is given number and arguments of each hypercall but those that ask what this is, and which
+/// domain.
 fn xen(mut answer: impl FnMut(u64, [u64; 5]) -> Result<usize, i32> + 'static) -> (fake::Installed, Xenctrl) {
     let installed = fake::install(move |call| {
         let Call::Ioctl { opcode: HYPERCALL, operand } = call else { return Ok(0) };
@@ -45,6 +46,7 @@ fn xen(mut answer: impl FnMut(u64, [u64; 5]) -> Result<usize, i32> + 'static) ->
         match number {
             17 => Ok(0x4_0011),
             _ if probed(4) || probed(5) => Ok(0),
+            32 => Ok(0), // a port, which is domain 0's: so that is the own one
             _ => answer(number, arguments).map_err(io::Error::from_raw_os_error),
         }
     });
@@ -159,9 +161,36 @@ fn an_exchange_has_two_lists() {
         Ok(0)
     });
     let how = Allocation { address_bits: Some(30), ..Allocation::default() };
-    let memory = xen.domain(domain()).memory();
-    let got = memory.exchange(&[Gfn::new(0x80)], 1, &[Gfn::new(1), Gfn::new(2)], how);
-    assert_eq!(got.expect("exchanged"), [Gfn::new(0x10), Gfn::new(0x20)]);
+    let mut places = [Gfn::new(1), Gfn::new(2)];
+    xen.domain(domain()).memory().exchange(&[Gfn::new(0x80)], 1, &mut places, how).expect("exchanged");
+    assert_eq!(places, [Gfn::new(0x10), Gfn::new(0x20)]);
+}
+
+#[test]
+fn an_exchange_that_stops_tells_how_far_it_came() {
+    const ENOMEM: i32 = 12;
+    for done in [0_u64, 2, 7] {
+        let (_fake, xen) = xen(move |_, [_, record, ..]| {
+            let [given, taken]: [Reservation; 2] = *at(record);
+            assert_eq!((given.count, taken.count), (3, 3));
+            at::<[u64; 3]>(taken.frames)[..2].copy_from_slice(&[0x10, 0x20]);
+            *at(record + 64) = done;
+            Err(ENOMEM)
+        });
+        let given = [0x80, 0x81, 0x82].map(Gfn::new);
+        let mut places = [1, 2, 3].map(Gfn::new);
+        let memory = xen.domain(domain()).memory();
+        let error = memory.exchange(&given, 0, &mut places, Allocation::default()).expect_err("no memory");
+        match error {
+            Error::Refused { .. } => assert_eq!(done, 0),
+            Error::Incomplete { done: told, asked: 3, .. } => {
+                assert_eq!(told as u64, done.min(3), "never more than was asked for");
+                assert_eq!(places, [0x10, 0x20, 3].map(Gfn::new));
+            }
+            ref other => panic!("{other:?}"),
+        }
+        assert_eq!(error.errno(), Some(ENOMEM));
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;
 const EAGAIN: i32 = 11;
 const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
 
 const PHYSINFO: u32 = 3;
 const SCHED_ID: u32 = 4;
@@ -168,7 +169,7 @@ fn reservations_are_in_microseconds_and_long_lists_go_on_where_xen_stopped() {
     let default = domain.rtds_default().expect("answered");
     let (period, budget) = (Duration::from_millis(20), Duration::from_millis(5));
     assert_eq!(default, Reservation { period, budget, extra_time: true });
-    domain.set_rtds(Reservation { extra_time: false, ..default }).expect("taken");
+    domain.set_rtds(period, budget).expect("taken");
 
     let vcpus: Vec<_> = (0..100).map(VcpuId::new).collect();
     let answers = domain.rtds(&vcpus).expect("answered");
@@ -401,6 +402,31 @@ fn state_that_migrates_is_sized_first() {
             format!("73: {:?}", [&[0x48][..], &[0; 7], &[1], &[0; 7]].concat()),
         ]
     );
+}
+
+#[test]
+fn the_register_that_cannot_be_set_is_told() {
+    for is_there in [true, false] {
+        let domctl = move |mut asked: Asked<'_>| match asked.command {
+            73 if is_there => {
+                assert_eq!(asked.u32(4), 3);
+                asked.put(4, &1_u32.to_ne_bytes());
+                Err(EINVAL)
+            }
+            _ => Err(ESRCH),
+        };
+        let (_fake, xen) = xen(nobody, domctl);
+        let msrs = [0x48, 0xdead, 0x49].map(|index| Msr { index, value: 1 });
+        let error = domain(&xen).vcpu(VcpuId::new(0)).set_msrs(&msrs).expect_err("there is none");
+        match error {
+            Error::Incomplete { done: 1, asked: 3, .. } => {
+                assert!(is_there && error.errno() == Some(EINVAL));
+                assert!(error.to_string().ends_with("was possible for 1 of 3 only"), "{error}");
+            }
+            Error::NoSuchDomain { .. } => assert!(!is_there, "{error}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

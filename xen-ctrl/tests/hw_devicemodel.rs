@@ -113,7 +113,14 @@ mod x86 {
     #[ignore = "needs Xen dom0"]
     fn messages_request_interrupts() {
         let xen = xenctrl();
-        let guest = Guest::new(&xen, &[Code::new()]);
+        // it switches its local controller on, and then stays, without taking interrupts
+        let code = Code::new().eax(0x1ff).store(0xfee0_00f0, 4).store(DATA, 4).raw(&[0xeb, 0xfe]);
+        let guest = Guest::new(&xen, &[code]);
+        guest.domain.unpause().expect("it begins");
+        while guest.word(DATA) == 0 {
+            std::thread::yield_now();
+        }
+        guest.domain.pause().expect("paused");
         for vector in [0x31, 0xfe] {
             assert!(!is_requested(&guest, vector));
             guest.model.inject_msi(0xfee0_0000, vector.into()).expect("sent");

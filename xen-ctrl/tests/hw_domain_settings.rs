@@ -246,7 +246,8 @@ fn memory_for_page_tables_is_as_set() {
     let free_before = free();
     domain.set_paging_memory(before + (4 << 20)).expect("more");
     assert_eq!(domain.paging_memory().expect("there"), before + (4 << 20));
-    assert!(free() + 1000 < free_before, "about 1024 pages are taken: {free_before} -> {}", free());
+    // domains of earlier tests are being freed meanwhile
+    assert!(free() + 500 < free_before, "about 1024 pages are taken: {free_before} -> {}", free());
     assert_eq!(domain.set_paging_memory(before + 1).expect_err("no whole page").errno(), Some(EINVAL));
 }
 

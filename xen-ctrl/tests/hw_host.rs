@@ -191,9 +191,12 @@ fn processors_are_those_that_dom0_sees() {
         return;
     }
     let microcode = host.microcode(0).expect("answered");
+    if microcode.signature == 0 {
+        println!("skipped: this Xen knows nothing of the emulated processor's microcode: {microcode:?}");
+        return;
+    }
     let revision = cpuinfo("microcode");
     assert_eq!(format!("{:#x}", microcode.revision), revision, "{microcode:x?}");
-    assert!(microcode.signature != 0);
 }
 
 /// Sets a limit on C-states, as `set` does, and reads it back; puts back what there was.
@@ -294,11 +297,18 @@ fn a_free_page_is_taken_out_of_use_and_put_back() {
         println!("skipped: only x86 has domains that tell which frame was theirs a moment ago");
         return;
     }
+    if xen.version().minor < 20 {
+        println!(
+            "skipped: Xen 4.14 and 4.17 panic when memory is freed next to a page that was taken out of use"
+        );
+        return;
+    }
     // never with a page of a PV domain: newer Xens hang
     let domain = xen.create_domain(&CreateDomain::new(DomainKind::Pv)).expect("a domain");
-    domain.set_max_memory(1 << 10).expect("limited");
-    let frames = domain.memory().increase_exact(1, Allocation::default()).expect("a page");
-    domain.memory().decrease_exact(&frames, 0).expect("free again");
+    domain.set_max_memory(4 << 10).expect("limited");
+    // a large piece, because small ones may be what Xen's own image has left, where no page can be taken out
+    let frames = domain.memory().increase_exact(1, Allocation::of_order(9)).expect("pages");
+    domain.memory().decrease_exact(&frames, 9).expect("free again");
     let frame = Mfn::new(frames[0].get());
     let page = || frame..Mfn::new(frame.get() + 1);
     let free = || host.free_memory(MemoryRegion::default()).expect("told");
@@ -335,8 +345,12 @@ mod x86 {
         let xen = xenctrl();
         let features = |set| xen.host().cpu_features(set).expect("told");
         let host = features(FeatureSet::Host);
-        let words: Vec<String> = host.iter().take(8).map(|word| format!("{word:08x}")).collect();
-        assert_eq!(words.join(":"), xl_info()["hw_caps"]);
+        // AMD's processors repeat words of leaf 1 in leaf 0x8000_0001: one of both hypercalls tells these bits, too
+        let alike = |(index, word): (usize, u32)| if index == 2 { word & !0x0183_f3ff } else { word };
+        let words: Vec<u32> = host.iter().copied().take(8).enumerate().map(alike).collect();
+        let told = xl_info()["hw_caps"].clone();
+        let told = told.split(':').map(|word| u32::from_str_radix(word, 16).expect("a word"));
+        assert_eq!(words, told.enumerate().map(alike).collect::<Vec<_>>());
         for set in [FeatureSet::Raw, FeatureSet::Pv, FeatureSet::Hvm, FeatureSet::PvMax, FeatureSet::HvmMax] {
             assert_eq!(features(set).len(), host.len(), "{set:?}");
         }
@@ -379,7 +393,9 @@ mod x86 {
         assert_eq!(after.leaves.len(), before.leaves.len(), "the others stay");
         assert_eq!((after.leaf(0, None), &after.msrs), (before.leaf(0, None), &before.msrs));
         let unknown = CpuPolicy { leaves: vec![CpuidLeaf { leaf: 0x1234_5678, ..old }], msrs: Vec::new() };
-        assert_eq!(domain.set_cpu_policy(&unknown).expect_err("no such leaf").errno(), Some(ERANGE));
+        let error = domain.set_cpu_policy(&unknown).expect_err("no such leaf");
+        assert_eq!(error.errno(), Some(ERANGE));
+        assert!(error.to_string().ends_with("Xen objects to CPUID leaf 0x12345678"), "{error}");
         domain.destroy().expect("destroyed");
     }
 

@@ -168,7 +168,10 @@ mod x86 {
         assert_eq!(pv.hvm().param(Param::STORE_PFN).expect_err("a PV domain").errno(), EINVAL);
         empty.set_max_vcpus(1).expect("a vCPU");
         let nonsense = HvmContext { records: vec![HvmRecord::new(SaveCode(999), 0, &[1_u8; 8])] };
-        let error = empty.hvm().set_context(&nonsense).expect_err("no header");
-        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        assert_eq!(empty.hvm().set_context(&nonsense).expect_err("no header").errno(), EINVAL);
+        let header = empty.hvm().context().expect("its state").records.swap_remove(0);
+        let nonsense = HvmContext { records: [&[header], &nonsense.records[..]].concat() };
+        let error = empty.hvm().set_context(&nonsense).expect_err("no such record");
+        assert!(matches!(error, Error::Refused { .. } | Error::Denied { .. }), "{error:?}");
     }
 }

@@ -390,8 +390,8 @@ mod x86 {
                 assert_eq!(guest.word(DATA), 0x5566_7788);
                 drop(heir);
             } else {
-                guest.model.destroy_ioreq_server(id).expect("it was left behind");
-                guest.wait_for_end(); // it goes on
+                drop(guest.model.adopt_ioreq_server(id).expect("taken over"));
+                guest.wait_for_end(); // it goes on, without an answer
             }
             let gone = guest.model.adopt_ioreq_server(id).expect_err("destroyed");
             assert_eq!(gone.errno(), ENOENT, "{gone}");
@@ -417,6 +417,13 @@ mod x86 {
         drop(request); // as if nobody was there
         guest.wait_for_end();
         assert_eq!(guest.word(DATA), u32::MAX);
+
+        let guest = Guest::new(&xen, &[Code::new().times(9).read_port(PORT, 4).out(PORT, 4, 7)]);
+        let server = self::server(&guest.model, Buffering::Off);
+        guest.domain.unpause().expect("it begins");
+        std::mem::forget(next(&server));
+        drop(server); // while the guest waits
+        guest.wait_for_end();
     }
 
     #[test]
@@ -438,6 +445,30 @@ mod x86 {
         assert_eq!(guest.word(DATA), 0x0403_0201, "reads go to memory, which the device has not changed");
         guest.model.set_memory_type(page, MemoryType::Ram).expect("changed back");
         server.release_memory_type().expect("released");
+    }
+
+    #[test]
+    #[ignore = "needs Xen dom0"]
+    fn memory_that_the_guest_gives_back_is_forgotten() {
+        let processors = std::fs::read_to_string("/proc/cpuinfo").expect("the kernel's account");
+        let last = if processors.contains("GenuineIntel") { 0xc1 } else { 0xd9 };
+        let code = Code::new().eax(12).ebx(1).ecx(DATA).raw(&[0x0f, 0x01, last]).store(DATA + 0x80, 4);
+        let xen = xenctrl();
+        let guest = Guest::new(&xen, &[code]);
+        // memory_op: one frame less, number 0x20, of its own
+        let request = [DATA + 0x40, 1, 0, 0, 0x7ff0];
+        guest.write(DATA.into(), request.map(u32::to_le_bytes).as_flattened());
+        guest.write(u64::from(DATA) + 0x40, &[0x20, 0, 0, 0]);
+        let server = server(&guest.model, Buffering::Off);
+        let memory = guest.model.memory(16);
+        assert_eq!(memory.read::<u8>(0x2_0000).expect("it is there"), 0);
+        guest.domain.unpause().expect("it begins");
+        let request = next(&server);
+        assert_eq!(*request.io(), Io::InvalidateMappings);
+        request.serve(&memory, &mut Recorder::default()).expect("answered");
+        memory.read::<u8>(0x2_0000).expect_err("it is gone");
+        guest.wait_for_end();
+        assert_eq!(guest.word(DATA + 0x80), 1, "one frame");
     }
 
     #[test]

@@ -3,12 +3,11 @@
 
 mod common;
 
-use std::thread;
 use std::time::Duration;
 
 use common::{output, xenctrl};
 use xen_ctrl::domain::{CreateDomain, CreatedDomain, Uuid};
-use xen_ctrl::sched::{Credit, Reservation, Schedule, Scheduler, Share, Slot};
+use xen_ctrl::sched::{Credit, Schedule, Scheduler, Share, Slot};
 use xen_ctrl::{CpuPool, Error, VcpuId, Xenctrl};
 
 const ENOENT: Option<i32> = Some(2);
@@ -20,18 +19,14 @@ fn domain(xen: &Xenctrl) -> CreatedDomain<'_> {
     domain
 }
 
-/// A cpupool that is destroyed when dropped, after its CPU was given back to the first one.
-struct Lent<'a> {
-    pool: CpuPool<'a>,
-    xen: &'a Xenctrl,
-    cpu: Option<u32>,
-}
+/// A cpupool without a CPU, which is destroyed when dropped.
+struct EmptyPool<'a>(CpuPool<'a>);
 
-impl<'a> Lent<'a> {
+impl<'a> EmptyPool<'a> {
     /// `None`, with a line that says so, if the hypervisor was built without the scheduler.
     fn of(xen: &'a Xenctrl, scheduler: Scheduler) -> Option<Self> {
         match xen.create_cpupool(scheduler, None) {
-            Ok(pool) => Some(Self { pool, xen, cpu: None }),
+            Ok(pool) => Some(Self(pool)),
             Err(error) if error.errno() == ENOENT => {
                 println!("skipped: this hypervisor was built without the scheduler {scheduler}");
                 None
@@ -39,29 +34,11 @@ impl<'a> Lent<'a> {
             Err(error) => panic!("{error:?}"),
         }
     }
-
-    /// Moves the last CPU to it. False, with a line that says so, if there is but one.
-    fn take_cpu(&mut self) -> bool {
-        let cpus = self.xen.cpupool(0).info().expect("the first cpupool").cpus;
-        let Some(cpu) = cpus.last().filter(|_| cpus.len() > 1) else {
-            println!("skipped: the machine has one CPU");
-            return false;
-        };
-        // Xen 4.17 panics if the CPU of a domain that is being freed leaves its cpupool; nothing tells when it is gone
-        thread::sleep(Duration::from_millis(200));
-        self.xen.cpupool(0).remove_cpu(cpu).expect("one is left");
-        self.cpu = Some(cpu);
-        self.pool.add_cpu(cpu).expect("it is free");
-        true
-    }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for EmptyPool<'_> {
     fn drop(&mut self) {
-        let given_back = self
-            .cpu
-            .map_or(Ok(()), |cpu| self.pool.remove_cpu(cpu).and_then(|()| self.xen.cpupool(0).add_cpu(cpu)));
-        if let Err(error) = given_back.and_then(|()| self.pool.destroy()) {
+        if let Err(error) = self.0.destroy() {
             println!("a cpupool is left over: {error}");
         }
     }
@@ -132,86 +109,48 @@ fn the_ratelimit_is_what_xl_shows() {
 #[ignore = "needs Xen dom0"]
 fn the_credit_scheduler_is_told_in_its_cpupool() {
     let xen = xenctrl();
-    let Some(mut pool) = Lent::of(&xen, Scheduler::Credit) else { return };
-    let default = pool.pool.credit().expect("there");
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Credit) else { return };
+    let default = pool.0.credit().expect("there");
     assert_eq!(default, Credit::default());
     let credit = Credit {
         timeslice: Duration::from_millis(7),
         ratelimit: Duration::from_micros(500),
         migration_delay: Duration::from_micros(123),
     };
-    pool.pool.set_credit(&credit).expect("taken");
-    assert_eq!(pool.pool.credit().expect("there"), credit);
+    pool.0.set_credit(&credit).expect("taken");
+    assert_eq!(pool.0.credit().expect("there"), credit);
     let wrong = Credit { timeslice: Duration::from_secs(2), ..credit };
-    assert_eq!(pool.pool.set_credit(&wrong).expect_err("too long").errno(), EINVAL);
-    assert_eq!(pool.pool.credit().expect("there"), credit);
-
-    if !pool.take_cpu() {
-        return;
-    }
-    let domain = domain(&xen);
-    pool.pool.move_domain(domain.id()).expect("moved");
-    assert_eq!(domain.credit().expect("there"), Share::default());
-    let share = Share { weight: 300, cap: Some(90) };
-    domain.set_credit(share).expect("taken");
-    assert_eq!(domain.credit().expect("there"), share);
-    assert_eq!(xl_share("sched-credit", &domain), (300, 90));
+    assert_eq!(pool.0.set_credit(&wrong).expect_err("too long").errno(), EINVAL);
+    assert_eq!(pool.0.credit().expect("there"), credit);
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_schedule_is_set_and_read() {
     let xen = xenctrl();
-    let Some(pool) = Lent::of(&xen, Scheduler::Arinc653) else { return };
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Arinc653) else { return };
     let slot = Slot { domain: Uuid([7; 16]), vcpu: VcpuId::new(1), runtime: Duration::from_millis(3) };
     let schedule = Schedule {
         major_frame: Duration::from_millis(10),
         slots: vec![slot, Slot { vcpu: VcpuId::new(0), ..slot }],
     };
-    pool.pool.set_arinc653_schedule(&schedule).expect("taken");
-    assert_eq!(pool.pool.arinc653_schedule().expect("there"), schedule);
+    pool.0.set_arinc653_schedule(&schedule).expect("taken");
+    assert_eq!(pool.0.arinc653_schedule().expect("there"), schedule);
     for wrong in [
         Schedule { slots: vec![], ..schedule.clone() },
         Schedule { slots: vec![slot; 65], major_frame: Duration::from_secs(1) },
         Schedule { major_frame: Duration::from_millis(5), ..schedule.clone() },
     ] {
-        assert_eq!(pool.pool.set_arinc653_schedule(&wrong).expect_err("wrong").errno(), EINVAL);
+        assert_eq!(pool.0.set_arinc653_schedule(&wrong).expect_err("wrong").errno(), EINVAL);
     }
-    assert_eq!(pool.pool.arinc653_schedule().expect("there"), schedule);
-}
-
-#[test]
-#[ignore = "needs Xen dom0"]
-fn reservations_are_kept_for_each_vcpu() {
-    let xen = xenctrl();
-    let Some(mut pool) = Lent::of(&xen, Scheduler::Rtds) else { return };
-    if !pool.take_cpu() {
-        return;
-    }
-    let domain = domain(&xen);
-    pool.pool.move_domain(domain.id()).expect("moved");
-    assert_eq!(domain.rtds_default().expect("there"), Reservation::default());
-    let all = Reservation { extra_time: false, ..Reservation::default() };
-    domain.set_rtds(all).expect("taken");
-    let one = Reservation {
-        period: Duration::from_millis(50),
-        budget: Duration::from_micros(12_345),
-        extra_time: true,
-    };
-    domain.set_rtds_vcpus(&[(VcpuId::new(1), one)]).expect("taken");
-    assert_eq!(domain.rtds(&[VcpuId::new(1), VcpuId::new(0)]).expect("there"), [one, all]);
-    let text = output("xl", &["sched-rtds", "-d", &domain.id().to_string(), "-v", "1"]);
-    assert!(text.contains("50000") && text.contains("12345"), "{text}");
-    let wrong = Reservation { budget: Duration::from_millis(60), ..one };
-    assert_eq!(domain.set_rtds(wrong).expect_err("more than there is").errno(), EINVAL);
-    assert_eq!(domain.rtds(&[VcpuId::new(2)]).expect_err("no such vCPU").errno(), EINVAL);
+    assert_eq!(pool.0.arinc653_schedule().expect("there"), schedule);
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn the_null_scheduler_has_nothing_to_be_told() {
     let xen = xenctrl();
-    let Some(pool) = Lent::of(&xen, Scheduler::Null) else { return };
-    assert_eq!(pool.pool.info().expect("there").scheduler, Scheduler::Null);
-    assert_eq!(pool.pool.credit2_ratelimit().expect_err("another one").errno(), EINVAL);
+    let Some(pool) = EmptyPool::of(&xen, Scheduler::Null) else { return };
+    assert_eq!(pool.0.info().expect("there").scheduler, Scheduler::Null);
+    assert_eq!(pool.0.credit2_ratelimit().expect_err("another one").errno(), EINVAL);
 }

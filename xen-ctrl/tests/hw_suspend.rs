@@ -39,7 +39,7 @@ mod x86 {
     use guest_code::CODE;
     use guest_code::x86::{PV_BASE, flat, hvm, hypercall_instruction, pv};
     use xen_ctrl::vcpu::HvmCpu;
-    use xen_sys::xen_public::hvm::{PARAM_CALLBACK_IRQ, SetHvmParam};
+    use xen_sys::xen_public::hvm::{Param, SetHvmParam};
 
     #[test]
     #[ignore = "needs Xen dom0"]
@@ -92,7 +92,8 @@ mod x86 {
         assert_eq!(answer(&guest, 0, || domain.resume_cancelled()), 0, "without drivers, it has not asked");
 
         // vector 0x30: it is not called, as it takes no interrupts
-        let callback = SetHvmParam { domain: domain.id(), index: PARAM_CALLBACK_IRQ, value: 2 << 56 | 0x30 };
+        let callback =
+            SetHvmParam { domain: domain.id(), index: Param::CALLBACK_IRQ.0, value: 2 << 56 | 0x30 };
         xen.call(Some(domain.id()), &callback).expect("set");
         both_are_told_apart(&guest, 1);
     }

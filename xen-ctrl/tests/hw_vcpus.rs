@@ -177,7 +177,8 @@ mod x86 {
         assert_eq!(first.set_extended_context(&wrong).expect_err("no such address").errno(), EINVAL);
         let mut wrong = changed;
         wrong.machine_check.capabilities |= 1 << 63;
-        assert_eq!(first.set_extended_context(&wrong).expect_err("Xen has not that").errno(), EPERM);
+        let error = first.set_extended_context(&wrong).expect_err("Xen has not that");
+        assert!([EINVAL, EPERM].contains(&error.errno()), "{error:?}");
         let missing = domain.vcpu(VcpuId::new(2)).extended_context().expect_err("one too many");
         assert!(matches!(missing, Error::Refused { .. }) && missing.errno() == ESRCH, "{missing:?}");
 
@@ -228,6 +229,7 @@ mod x86 {
         let unknown = Msr { index: 0xdead_beef, value: 1 };
         let error = vcpu.set_msrs(&[unknown]).expect_err("there is none");
         assert!([EINVAL, ENXIO].contains(&error.errno()), "{error:?}");
+        assert!(matches!(error, Error::Incomplete { done: 0, asked: 1, .. }), "{error:?}");
     }
 }
 
@@ -246,8 +248,10 @@ mod arm {
     fn registers_are_set_and_read() {
         let xen = xenctrl();
         let domain = xen.create_domain(&CreateDomain::default()).expect("a domain");
-        domain.set_guest_width(GuestWidth::Bits64).expect("64 bits");
+        let error = domain.set_guest_width(GuestWidth::Bits64).expect_err("the vCPU would not hear of it");
+        assert_eq!(error.errno(), EINVAL);
         domain.set_max_vcpus(1).expect("a vCPU");
+        domain.set_guest_width(GuestWidth::Bits64).expect("64 bits");
         let vcpu = domain.vcpu(VcpuId::new(0));
         assert_eq!(vcpu.context().expect_err("nothing yet").errno(), ENODATA);
 

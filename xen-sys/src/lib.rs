@@ -35,7 +35,7 @@ pub mod xen_public;
 #[cfg(feature = "std")]
 pub mod linux;
 
-pub use newtypes::{DomId, Gfn, GrantRef, InvalidDomId, Mfn, Port, VcpuId, Virq};
+pub use newtypes::{DomId, Gfn, GrantRef, InvalidDomId, Mfn, OtherDomain, Port, VcpuId, Virq};
 pub use xen_public::PAGE_SIZE;
 pub use xen_public::grant_table::GrantStatus;
 pub use zerocopy;

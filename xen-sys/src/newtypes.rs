@@ -68,6 +68,32 @@ impl DomId {
     }
 }
 
+/// The number of a domain whose memory is not this program's: it is not the caller's own.
+///
+/// Operations that take memory from a domain, or move it, want this: on the own domain, they could pull the ground from under this
+/// very process. `Xencall::other_domain` of `xen-call` makes one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct OtherDomain(DomId);
+
+impl OtherDomain {
+    /// The domain with this number.
+    ///
+    /// # Safety
+    ///
+    /// It is not the domain that the caller runs in, neither by its number nor as [`DomId::SELF`].
+    #[must_use]
+    #[expect(unsafe_code, reason = "a promise that operations on memory rely upon")]
+    pub const unsafe fn new_unchecked(id: DomId) -> Self {
+        Self(id)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn id(self) -> DomId {
+        self.0
+    }
+}
+
 impl fmt::Display for DomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::cache::{self, cargo};
+use crate::cache;
+use crate::cargo::cargo;
 use crate::cells::Architecture;
 use crate::child;
 use crate::toolchain::Toolchain;

@@ -6,12 +6,12 @@ use std::env;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
+use crate::cargo::metadata;
 use crate::progress::Progress;
 
 /// The cache, held exclusively: a second test bed on it waits until this one is dropped.
@@ -112,15 +112,7 @@ pub(crate) fn target_folder() -> Result<Option<PathBuf>> {
     if let Some(target) = env::var_os("CARGO_TARGET_DIR") {
         return absolute(Path::new(&target)).map(Some);
     }
-    let output = Command::new(cargo()).args(["metadata", "--no-deps", "--format-version", "1"]).output();
-    let Ok(output) = output else { return Ok(None) };
-    let Ok(metadata) = serde_json::from_slice::<serde_json::Value>(&output.stdout) else { return Ok(None) };
-    Ok(metadata["target_directory"].as_str().map(PathBuf::from))
-}
-
-/// The cargo that started us, or the one on the path.
-pub(crate) fn cargo() -> PathBuf {
-    env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from)
+    Ok(metadata().ok().and_then(|metadata| metadata["target_directory"].as_str().map(PathBuf::from)))
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

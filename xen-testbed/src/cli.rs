@@ -137,7 +137,7 @@ pub(crate) struct Test {
     #[arg(long)]
     pub(crate) dom0_only: bool,
 
-    /// Only this test program for dom0 or guests, or all that match, as in 'hw_mem*'; leaves out this machine's own tests
+    /// Only this test program for dom0 or guests, or all that match, as in `hw_mem*`; leaves out this machine's own tests
     #[arg(long = "test", value_name = "NAME")]
     pub(crate) program: Option<String>,
 

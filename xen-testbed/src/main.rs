@@ -3,6 +3,7 @@
 mod apt;
 mod builds;
 mod cache;
+mod cargo;
 mod cells;
 mod child;
 mod cli;

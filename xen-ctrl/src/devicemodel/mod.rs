@@ -74,7 +74,7 @@ use std::io;
 
 use xen_foreignmem::{ForeignMemory, MapCache};
 use xen_sys::DomId;
-use xen_sys::xen_public::errno::{EACCES, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
+use xen_sys::xen_public::errno::{EACCES, ENOSYS, ENOTTY, EOPNOTSUPP, EPERM, ESRCH};
 use xen_sys::xen_public::hvm::{DmOperation, DmShutdown, NrVcpus};
 
 use crate::domain::ShutdownReason;
@@ -180,7 +180,7 @@ impl DeviceModel {
         match source.raw_os_error() {
             Some(ESRCH) => Error::NoSuchDomain { operation, domain: self.domain },
             Some(EPERM | EACCES) => Error::Denied { operation, domain, source },
-            Some(ENOSYS | EOPNOTSUPP) => match running() {
+            Some(ENOSYS | EOPNOTSUPP | ENOTTY) => match running() {
                 Some(running) => Error::Unsupported { operation, needs: None, running },
                 None => Error::Refused { operation, domain, source },
             },
@@ -191,6 +191,7 @@ impl DeviceModel {
 
 /// The hypervisor's version, as the kernel shows it to everybody: a restricted file cannot ask for it.
 fn running() -> Option<XenVersion> {
-    let number = |name| fs::read_to_string(format!("/sys/hypervisor/version/{name}")).ok()?.trim().parse().ok();
+    let number =
+        |name| fs::read_to_string(format!("/sys/hypervisor/version/{name}")).ok()?.trim().parse().ok();
     Some(XenVersion { major: number("major")?, minor: number("minor")? })
 }

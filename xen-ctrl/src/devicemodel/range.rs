@@ -15,7 +15,7 @@ impl IoreqServer {
     ///
     /// # Errors
     ///
-    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EEXIST` if some of it is mapped to this server already,
+    /// As all operations: see [`DeviceModel`](super::DeviceModel); [`Error::Refused`] with `EEXIST` if some of it is mapped to this server already,
     /// `EINVAL` if the end is before the beginning. Another server may have the same, and one of them gets the request.
     #[doc(alias = "xendevicemodel_map_io_range_to_ioreq_server")]
     #[doc(alias = "xc_hvm_map_io_range_to_ioreq_server")]
@@ -29,7 +29,7 @@ impl IoreqServer {
     ///
     /// # Errors
     ///
-    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `ENOENT` if it was not mapped.
+    /// As all operations: see [`DeviceModel`](super::DeviceModel); [`Error::Refused`] with `ENOENT` if it was not mapped.
     #[doc(alias = "xendevicemodel_unmap_io_range_from_ioreq_server")]
     #[doc(alias = "xc_hvm_unmap_io_range_from_ioreq_server")]
     #[doc(alias = "XEN_DMOP_unmap_io_range_from_ioreq_server")]
@@ -110,7 +110,7 @@ impl IoreqServer {
     ///
     /// # Errors
     ///
-    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EBUSY` if another server has claimed it;
+    /// As all operations: see [`DeviceModel`](super::DeviceModel); [`Error::Refused`] with `EBUSY` if another server has claimed it;
     /// [`Error::Unsupported`] for a guest whose paging is not done by the processor.
     #[doc(alias = "xendevicemodel_map_mem_type_to_ioreq_server")]
     #[doc(alias = "XEN_DMOP_map_mem_type_to_ioreq_server")]

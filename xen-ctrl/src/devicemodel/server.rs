@@ -77,8 +77,7 @@ impl Drop for Registration {
 }
 
 /// A server of requests: what a guest does to its ports, addresses and PCI devices comes here, and waits for an answer. A guest can
-/// have several (8 on x86), each with its own. Dropping it destroys it; a guest that waits then goes on, as if nobody had felt
-/// addressed.
+/// have several (8 on x86), each with its own. Dropping it destroys it; vCPUs that wait are answered before, as if there was no device.
 ///
 /// First it is told what it emulates; from [`enable`](Self::enable) on it gets requests.
 #[derive(Debug)]
@@ -159,7 +158,8 @@ impl DeviceModel {
         Ok(server)
     }
 
-    /// Destroys a server whose program has ended. [`IoreqServer`]s do it by themselves.
+    /// Destroys a server whose program has ended. [`IoreqServer`]s do it by themselves. A vCPU that waits for an answer waits for ever
+    /// then: rather [adopt](Self::adopt_ioreq_server) the server, and drop that.
     ///
     /// # Errors
     ///
@@ -276,6 +276,19 @@ impl IoreqServer {
         Ok(())
     }
 
+    /// Answers the vCPUs that wait, for Xen forgets them when the server is destroyed: they would wait for ever.
+    fn release(&mut self) -> Result<(), Error> {
+        self.set_enabled(false)?;
+        self.places.reopen();
+        if self.places.is_any_ready() {
+            self.bind()?;
+        }
+        while let Some(request) = self.next_request() {
+            drop(request);
+        }
+        Ok(())
+    }
+
     pub(super) fn evtchn(&self) -> &Evtchn {
         &self.evtchn
     }
@@ -302,6 +315,18 @@ impl IoreqServer {
     pub(super) fn notify(&self, place: usize) -> Result<(), Error> {
         let channel = self.channels.get(place).and_then(Option::as_ref);
         channel.map_or(Ok(()), |channel| Ok(channel.notify()?))
+    }
+}
+
+impl Drop for IoreqServer {
+    fn drop(&mut self) {
+        if self.registration.stays {
+            return;
+        }
+        match self.release() {
+            Ok(()) | Err(Error::NoSuchDomain { .. }) => {}
+            Err(error) => tracing::warn!(server = %self.id(), %error, "vCPUs may wait for ever"),
+        }
     }
 }
 

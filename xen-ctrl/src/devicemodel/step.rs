@@ -103,9 +103,12 @@ mod tests {
         }
     }
 
+    /// Read or write, address, size, value.
+    type Question = (char, u64, u8, u64);
+
     /// Writes down what it is asked, and answers 0x1111.. times the number of the question.
     #[derive(Default)]
-    struct Device(Vec<(char, u64, u8, u64)>);
+    struct Device(Vec<Question>);
 
     impl IoHandler for Device {
         fn read(&mut self, address: u64, size: u8) -> u64 {
@@ -119,7 +122,7 @@ mod tests {
     }
 
     /// Serves a request; the answer, what the device saw, and what is in memory.
-    fn serve(record: Ioreq) -> (u64, Vec<(char, u64, u8, u64)>, [u8; 64]) {
+    fn serve(record: Ioreq) -> (u64, Vec<Question>, [u8; 64]) {
         let memory = Memory(RefCell::new(std::array::from_fn(|index| u8::try_from(index).expect("few"))));
         let mut device = Device::default();
         let io = Io::from_synchronous(&record);

@@ -65,6 +65,11 @@ impl Places {
         flags.is_some_and(|flags| flags.load(Ordering::Acquire) & Ioreq::STATE == IOREQ_READY)
     }
 
+    /// Whether there is a request that nobody has taken.
+    pub(super) fn is_any_ready(&self) -> bool {
+        (0..self.count()).any(|place| self.is_ready(place))
+    }
+
     /// A place among the first `count` with a request that nobody has taken, if there is one.
     pub(super) fn ready(&self, count: usize) -> Option<usize> {
         let first = self.next.load(Ordering::Relaxed);

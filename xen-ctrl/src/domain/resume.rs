@@ -4,7 +4,7 @@ use std::io;
 
 use xen_sys::VcpuId;
 use xen_sys::xen_public::errno::EINVAL;
-use xen_sys::xen_public::hvm::{GetHvmParam, PARAM_CALLBACK_IRQ};
+use xen_sys::xen_public::hvm::{GetHvmParam, Param};
 
 use super::{Domain, DomainFlags, DomainInfo, ShutdownReason};
 use crate::Error;
@@ -49,7 +49,7 @@ impl Domain<'_> {
         if cfg!(target_arch = "aarch64") || !info.flags.contains(DomainFlags::HVM_GUEST) {
             return Ok(true);
         }
-        let parameter = GetHvmParam { domain: self.id, index: PARAM_CALLBACK_IRQ };
+        let parameter = GetHvmParam { domain: self.id, index: Param::CALLBACK_IRQ.0 };
         Ok(self.xen.call(Some(self.id), &parameter)?.record.value != 0)
     }
 }

@@ -1,15 +1,21 @@
 //! Properties of a domain that can be set, and mostly read.
 
+use std::io;
 use std::time::Duration;
 
+#[cfg(target_arch = "x86_64")]
+use xen_sys::VcpuId;
 use xen_sys::xen_public::domctl::{
     AddressSize, GetAddressSize, GetNodeAffinity, GetPagingMempool, GetTscInfo, PagingMempool,
     SetAddressSize, SetDebugging, SetNodeAffinity, SetPagingMempool, SetTarget, SetTimeOffset, SetTscInfo,
     SetVirqHandler, TscInfoRecord,
 };
+use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::{DomId, Virq};
 
 use super::Domain;
+#[cfg(target_arch = "x86_64")]
+use super::DomainFlags;
 use crate::Error;
 use crate::bitmap::NodeMap;
 
@@ -183,30 +189,46 @@ impl Domain<'_> {
         self.xen.domctl(self.id, &SetVirqHandler { virq: virq.get() }).map(drop)
     }
 
-    /// How long the addresses of the guest's kernel are. Of HVM domains, Xen only knows that it is 64 bits at most.
+    /// How long the addresses of the guest's kernel are; of an HVM or PVH domain, what its first vCPU has at this moment. Two to
+    /// four hypercalls.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Unsupported`] on Arm.
+    /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `ENODATA` for an HVM domain that has not begun;
+    /// [`Error::Unsupported`] on Arm.
     #[doc(alias = "xc_domain_get_guest_width")]
     #[doc(alias = "XEN_DOMCTL_get_address_size")]
     pub fn guest_width(&self) -> Result<GuestWidth, Error> {
+        #[cfg(target_arch = "x86_64")]
+        if self.info()?.flags.contains(DomainFlags::HVM_GUEST) {
+            // Xen speaks of PV domains only
+            const LONG_MODE: u64 = 1 << 10;
+            let is_long = self.vcpu(VcpuId::new(0)).hvm_context()?.msr_efer & LONG_MODE != 0;
+            return Ok(if is_long { GuestWidth::Bits64 } else { GuestWidth::Bits32 });
+        }
         let record = self.xen.domctl(self.id, &GetAddressSize)?;
         Ok(if record.size == 32 { GuestWidth::Bits32 } else { GuestWidth::Bits64 })
     }
 
     /// Sets how long the addresses of the guest's kernel are, of a PV domain (or one on Arm) that has no memory yet.
     ///
+    /// On Arm, after its vCPUs were made: Xen (4.17) does not tell those that are made later, and crashes when they begin. Before, it
+    /// is refused here, which takes another hypercall.
+    ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`]; [`Error::Denied`], also if it has memory; [`Error::Unsupported`] or [`Error::Refused`] with
-    /// `EINVAL` if the host or the kind of domain cannot do it.
+    /// `EINVAL` if the host or the kind of domain cannot do it, or on Arm before it has vCPUs.
     #[doc(alias = "XEN_DOMCTL_set_address_size")]
     pub fn set_guest_width(&self, width: GuestWidth) -> Result<(), Error> {
         let size = match width {
             GuestWidth::Bits32 => 32,
             GuestWidth::Bits64 => 64,
         };
+        if cfg!(target_arch = "aarch64") && self.info()?.max_vcpu.is_none() {
+            let (operation, domain) = ("XEN_DOMCTL_set_address_size", Some(self.id));
+            return Err(Error::Refused { operation, domain, source: io::Error::from_raw_os_error(EINVAL) });
+        }
         self.xen.domctl(self.id, &SetAddressSize(AddressSize { size })).map(drop)
     }
 

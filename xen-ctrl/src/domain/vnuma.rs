@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use xen_sys::VcpuId;
-use xen_sys::xen_public::domctl::{SetVnuma, VnumaRange};
+use xen_sys::xen_public::domctl::SetVnuma;
+use xen_sys::xen_public::memory::VmemRange;
 
 use super::Domain;
 use crate::Error;
@@ -72,9 +73,9 @@ fn vcpu_to_node(nodes: &[VirtualNode]) -> Vec<u32> {
     map
 }
 
-fn ranges(nodes: &[VirtualNode]) -> Vec<VnumaRange> {
-    let of_node = |(nid, node): (u32, &VirtualNode)| -> Vec<VnumaRange> {
-        let range = |range: &Range<u64>| VnumaRange { start: range.start, end: range.end, flags: 0, nid };
+fn ranges(nodes: &[VirtualNode]) -> Vec<VmemRange> {
+    let of_node = |(nid, node): (u32, &VirtualNode)| -> Vec<VmemRange> {
+        let range = |range: &Range<u64>| VmemRange { start: range.start, end: range.end, flags: 0, nid };
         node.memory.iter().map(range).collect()
     };
     numbered(nodes).flat_map(of_node).collect()

@@ -44,12 +44,15 @@ pub struct HostInfo {
     /// Cores of each socket.
     pub cores_per_socket: u32,
     /// How many CPUs are on.
+    #[doc(alias = "xc_get_online_cpus")]
     pub cpus: u32,
-    /// The highest number of a CPU.
+    /// The highest number of a CPU. (C programs know one more: how many numbers there are.)
+    #[doc(alias = "xc_get_max_cpus")]
     pub max_cpu: u32,
     /// How many NUMA nodes are on.
     pub nodes: u32,
-    /// The highest number of a NUMA node.
+    /// The highest number of a NUMA node. (In C: one more.)
+    #[doc(alias = "xc_get_max_nodes")]
     pub max_node: u32,
     /// Clock frequency, in kHz.
     pub cpu_khz: u32,

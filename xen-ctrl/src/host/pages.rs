@@ -91,12 +91,14 @@ impl PageOutcome {
 impl Host<'_> {
     /// Takes pages out of use. A page that somebody uses stays until he frees it. One hypercall for every 1024 pages.
     ///
-    /// **Never do this with pages of a PV domain**, and so of most dom0s on x86, from Xen 4.17 on: Xen keeps a lock that it took for
-    /// them, and the host hangs at the next operation (seen with 4.17 and 4.20).
+    /// **Hypervisors do not survive this with all pages.** With those of a PV domain, and so of most dom0s on x86, Xen 4.17 and 4.20 keep
+    /// a lock for ever, and the host hangs at the next operation. With free pages out of a large free piece, Xen 4.14 and 4.17
+    /// panic when they free memory next to them; 4.20 does not.
     ///
     /// # Errors
     ///
-    /// [`Error::Denied`]; [`Error::Refused`] with `EINVAL` for frames that are not there; pages in front of such have been dealt with.
+    /// [`Error::Denied`], also for pages where Xen's own image lies; [`Error::Refused`] with `EINVAL` for frames that are not there;
+    /// pages in front of such have been dealt with.
     #[doc(alias = "xc_mark_page_offline")]
     #[doc(alias = "XEN_SYSCTL_page_offline_op")]
     pub fn offline_pages(&self, frames: Range<Mfn>) -> Result<Vec<PageOutcome>, Error> {

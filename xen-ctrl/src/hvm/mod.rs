@@ -12,7 +12,7 @@ use std::io;
 
 use xen_call::GuestMemory;
 use xen_sys::xen_public::domctl::Domctl;
-use xen_sys::xen_public::errno::ENODATA;
+use xen_sys::xen_public::errno::{EINVAL, ENODATA};
 use xen_sys::xen_public::hvm::{
     GetHvmContext, GetHvmContextPartial, GetHvmParam, GetMemType, SetHvmContext, SetHvmParam,
 };
@@ -47,6 +47,8 @@ pub enum SleepState {
     SuspendedToRam,
 }
 
+/// What the first record of a state is.
+const HEADER: SaveCode = SaveCode(1);
 /// Room for one record: more than the longest has, which is the extended registers'.
 const RECORD_ROOM: usize = 64 << 10;
 
@@ -135,16 +137,22 @@ impl Hvm<'_> {
     }
 
     /// Sets the state of the virtual hardware: what [`context`](Self::context) gave, here or on another host; or records of one's own,
-    /// after the [header](SaveCode) of this host. What no record is about stays as it is; vCPUs begin to run when they are
-    /// set and the domain is unpaused. One hypercall.
+    /// after a header, as the state of any domain here begins with. vCPUs that no record is about are off afterwards; devices
+    /// stay as they are. One hypercall.
     ///
     /// # Errors
     ///
-    /// As all operations: see [`Hvm`]; [`Error::Refused`] with `EINVAL` for records that this hypervisor, or this domain, cannot have;
-    /// [`Error::Unsupported`] on Arm.
+    /// As all operations: see [`Hvm`]; [`Error::Refused`] with `EINVAL` for records that this hypervisor, or this domain, cannot have,
+    /// or whose first is no header; [`Error::Unsupported`] on Arm.
     #[doc(alias = "xc_domain_hvm_setcontext")]
     #[doc(alias = "XEN_DOMCTL_sethvmcontext")]
     pub fn set_context(&self, context: &HvmContext) -> Result<(), Error> {
+        let first = context.records.first().map(|record| record.code);
+        if cfg!(target_arch = "x86_64") && first != Some(HEADER) {
+            // Xen does not say that this is what is wrong
+            let source = io::Error::from_raw_os_error(EINVAL);
+            return Err(self.refused(SetHvmContext::COMMAND.name, source));
+        }
         let mut bytes = self.xen.xencall().buffer_from(&context.to_bytes())?;
         self.xen.domctl(self.id, &SetHvmContext(bytes.lend())).map(drop)
     }

@@ -81,6 +81,9 @@ fn ones(words: &[u64]) -> impl Iterator<Item = u64> + '_ {
 impl DomainMemory<'_> {
     /// Begins to note down which pages the domain writes to. All count as not written to.
     ///
+    /// Xen keeps its notes in the memory for the domain's page tables; see [`set_paging_allocation`](Self::set_paging_allocation).
+    /// PV domains have none at first, and reading the notes then fails with `ENOMEM`.
+    ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `EINVAL` if it is on already, for a domain without vCPUs

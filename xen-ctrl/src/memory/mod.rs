@@ -21,12 +21,11 @@ pub use vnuma::{NodeRange, VirtualNuma};
 
 use std::io;
 
-use xen_sys::linux::own_domain;
 use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::memory::{
     CurrentReservation, GetPodTarget, MaximumGpfn, MaximumReservation, PodTarget, SetPodTarget,
 };
-use xen_sys::{DomId, Gfn};
+use xen_sys::{DomId, Gfn, OtherDomain};
 
 use crate::{Error, Xenctrl};
 
@@ -119,24 +118,19 @@ impl<'a> DomainMemory<'a> {
     #[doc(alias = "xc_domain_set_pod_target")]
     #[doc(alias = "XENMEM_set_pod_target")]
     pub fn set_population_target(&self, pages: u64) -> Result<PopulationOnDemand, Error> {
-        self.refuse_own("XENMEM_set_pod_target")?;
-        let answer = self.xen.call(Some(self.id), &SetPodTarget { domain: self.id, pages })?;
+        let domain = self.other("XENMEM_set_pod_target")?;
+        let answer = self.xen.call(Some(self.id), &SetPodTarget { domain, pages })?;
         Ok(on_demand(&answer.record))
     }
 
     /// Fails for the caller's own domain.
-    fn refuse_own(&self, operation: &'static str) -> Result<(), Error> {
-        if is_own(self.id) { Err(self.refused(operation, EINVAL)) } else { Ok(()) }
+    fn other(&self, operation: &'static str) -> Result<OtherDomain, Error> {
+        self.xen.xencall().other_domain(self.id)?.ok_or_else(|| self.refused(operation, EINVAL))
     }
 
     fn refused(&self, operation: &'static str, errno: i32) -> Error {
         Error::Refused { operation, domain: Some(self.id), source: io::Error::from_raw_os_error(errno) }
     }
-}
-
-/// Whether it is the caller's own domain, as far as that shows in the number.
-pub(crate) fn is_own(domain: DomId) -> bool {
-    domain == DomId::SELF || (domain == DomId::ZERO && own_domain::is_initial())
 }
 
 fn on_demand(record: &PodTarget) -> PopulationOnDemand {

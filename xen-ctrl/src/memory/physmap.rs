@@ -5,7 +5,7 @@ use std::io;
 use xen_sys::xen_public::memory::{
     AddToPhysmap, AddToPhysmapBatch, MAPIDX_GRANT_TABLE_STATUS, MapSpace, RemoveFromPhysmap,
 };
-use xen_sys::{DomId, Gfn};
+use xen_sys::{DomId, Gfn, OtherDomain};
 
 use super::DomainMemory;
 use crate::Error;
@@ -72,14 +72,14 @@ impl DomainMemory<'_> {
     #[doc(alias = "XENMEM_add_to_physmap")]
     pub fn add_page(&self, source: PageSource, at: Gfn) -> Result<(), Error> {
         let operation = "XENMEM_add_to_physmap";
-        self.refuse_own(operation)?;
+        let domain = self.other(operation)?;
         let (space, foreign) = source.space();
         if foreign.is_some() {
             // only the batched form can do that
             let outcome = self.add_pages(&[(source, at)])?.pop().unwrap_or(Ok(()));
             return outcome.map_err(|source| Error::Refused { operation, domain: Some(self.id), source });
         }
-        let add = AddToPhysmap { domain: self.id, space, count: 0, index: source.index(), at: at.get() };
+        let add = AddToPhysmap { domain, space, count: 0, index: source.index(), at: at.get() };
         self.xen.call(Some(self.id), &add).map(drop)
     }
 
@@ -90,9 +90,9 @@ impl DomainMemory<'_> {
     /// As [`add_page`](Self::add_page). Those in front of the one that failed are moved then.
     #[doc(alias = "XENMAPSPACE_gmfn_range")]
     pub fn move_range(&self, first: Gfn, count: u16, at: Gfn) -> Result<(), Error> {
-        self.refuse_own("XENMEM_add_to_physmap")?;
+        let domain = self.other("XENMEM_add_to_physmap")?;
         let (index, at) = (first.get(), at.get());
-        let add = AddToPhysmap { domain: self.id, space: MapSpace::GMFN_RANGE, count, index, at };
+        let add = AddToPhysmap { domain, space: MapSpace::GMFN_RANGE, count, index, at };
         self.xen.call(Some(self.id), &add).map(drop)
     }
 
@@ -105,16 +105,21 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_add_to_physmap_batch")]
     #[doc(alias = "XENMEM_add_to_physmap_batch")]
     pub fn add_pages(&self, pages: &[(PageSource, Gfn)]) -> Result<Vec<io::Result<()>>, Error> {
-        self.refuse_own("XENMEM_add_to_physmap_batch")?;
+        let domain = self.other("XENMEM_add_to_physmap_batch")?;
         let mut outcomes = Vec::with_capacity(pages.len());
         let runs = pages.chunk_by(|(one, _), (next, _)| one.space() == next.space());
         for run in runs.flat_map(|run| run.chunks(CHUNK)) {
-            self.add_run(run, &mut outcomes)?;
+            self.add_run(domain, run, &mut outcomes)?;
         }
         Ok(outcomes)
     }
 
-    fn add_run(&self, run: &[(PageSource, Gfn)], outcomes: &mut Vec<io::Result<()>>) -> Result<(), Error> {
+    fn add_run(
+        &self,
+        domain: OtherDomain,
+        run: &[(PageSource, Gfn)],
+        outcomes: &mut Vec<io::Result<()>>,
+    ) -> Result<(), Error> {
         let Some((source, _)) = run.first() else { return Ok(()) };
         let (space, foreign) = source.space();
         let call = self.xen.xencall();
@@ -124,7 +129,7 @@ impl DomainMemory<'_> {
         let mut frames = call.buffer_from(&frames)?;
         let mut results = call.zeroed_buffer::<i32>(run.len())?;
         let batch = AddToPhysmapBatch {
-            domain: self.id,
+            domain,
             space,
             foreign,
             indexes: indexes.lend(),
@@ -146,8 +151,8 @@ impl DomainMemory<'_> {
     /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `ENOENT` or `EINVAL` if nothing is there.
     #[doc(alias = "XENMEM_remove_from_physmap")]
     pub fn remove_page(&self, at: Gfn) -> Result<(), Error> {
-        self.refuse_own("XENMEM_remove_from_physmap")?;
-        let remove = RemoveFromPhysmap { domain: self.id, frame: at.get() };
+        let domain = self.other("XENMEM_remove_from_physmap")?;
+        let remove = RemoveFromPhysmap { domain, frame: at.get() };
         self.xen.call(Some(self.id), &remove).map(drop)
     }
 }

@@ -1,12 +1,14 @@
 //! More memory, less, or other memory.
 
-use xen_call::Answer;
-use xen_sys::Gfn;
+use std::io;
+
+use xen_call::{Answer, Attempt};
 use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::memory::{
     ClaimPages, DecreaseReservation, Exchange, Extents, IncreaseReservation, MEMF_EXACT_NODE_REQUEST,
     MEMF_POPULATE_ON_DEMAND, MEMF_VNODE, PopulatePhysmap, memf_node,
 };
+use xen_sys::{Gfn, OtherDomain};
 
 use super::DomainMemory;
 use crate::Error;
@@ -68,7 +70,8 @@ impl DomainMemory<'_> {
     ///
     /// Gives back the extents that the domain got, from the first on, by the frames that others know them by: in a PV domain, where
     /// these are machine frames; else `places` again. **Fewer than asked for** if the host has no more, the domain may have
-    /// no more ([`set_max_memory`](crate::Domain::set_max_memory)), or a place cannot have memory. Xen does not tell which.
+    /// no more ([`set_max_memory`](crate::Domain::set_max_memory)), a place cannot have memory, or there is no memory for its page
+    /// tables: on Arm, a new domain has none ([`set_paging_memory`](crate::Domain::set_paging_memory)). Xen does not tell which.
     ///
     /// # Errors
     ///
@@ -76,8 +79,10 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_populate_physmap")]
     #[doc(alias = "XENMEM_populate_physmap")]
     pub fn populate(&self, places: &[Gfn], how: Allocation) -> Result<Vec<Gfn>, Error> {
-        self.refuse_own("XENMEM_populate_physmap")?;
-        self.each_chunk(places, how, |extents| self.xen.call(Some(self.id), &PopulatePhysmap(extents)))
+        let domain = self.other("XENMEM_populate_physmap")?;
+        self.each_chunk(domain, places, how, |extents| {
+            self.xen.call(Some(self.id), &PopulatePhysmap(extents))
+        })
     }
 
     /// Gives the domain memory at all `places`, or at none; see [`populate`](Self::populate).
@@ -101,9 +106,11 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_increase_reservation")]
     #[doc(alias = "XENMEM_increase_reservation")]
     pub fn increase(&self, count: usize, how: Allocation) -> Result<Vec<Gfn>, Error> {
-        self.refuse_own("XENMEM_increase_reservation")?;
+        let domain = self.other("XENMEM_increase_reservation")?;
         let places = vec![Gfn::default(); count];
-        self.each_chunk(&places, how, |extents| self.xen.call(Some(self.id), &IncreaseReservation(extents)))
+        self.each_chunk(domain, &places, how, |extents| {
+            self.xen.call(Some(self.id), &IncreaseReservation(extents))
+        })
     }
 
     /// Gives the domain all `count` extents, or none; see [`increase`](Self::increase).
@@ -128,10 +135,11 @@ impl DomainMemory<'_> {
     #[doc(alias = "xc_domain_decrease_reservation")]
     #[doc(alias = "XENMEM_decrease_reservation")]
     pub fn decrease(&self, frames: &[Gfn], order: u32) -> Result<usize, Error> {
-        self.refuse_own("XENMEM_decrease_reservation")?;
+        let domain = self.other("XENMEM_decrease_reservation")?;
         let how = Allocation::of_order(order);
-        let lost = self
-            .each_chunk(frames, how, |extents| self.xen.call(Some(self.id), &DecreaseReservation(extents)))?;
+        let lost = self.each_chunk(domain, frames, how, |extents| {
+            self.xen.call(Some(self.id), &DecreaseReservation(extents))
+        })?;
         Ok(lost.len())
     }
 
@@ -176,50 +184,60 @@ impl DomainMemory<'_> {
         self.xen.call(Some(self.id), &ClaimPages { domain: self.id, pages }).map(drop)
     }
 
-    /// Gives a PV domain other memory for memory of its own, to get it contiguous, or at low addresses: one large extent for many
-    /// small ones, or the other way round. All is exchanged or nothing. The content is lost.
+    /// Gives a PV domain other memory for memory of its own, to get it contiguous, or at low addresses: large extents for many small
+    /// ones, or the other way round. The content is lost.
     ///
-    /// `given` are machine frames, the first of each extent of 2 to the power of `order` frames; `places` where the new extents are
-    /// in the domain's own numbering, each as large as `how` says. Gives back their machine frames. The domain's tables do not
-    /// know of them yet.
+    /// `given` are machine frames, the first of each extent of 2 to the power of `order` frames. `places` are where the new extents
+    /// are in the domain's own numbering, each as large as `how` says; their machine frames are written there. The domain's tables
+    /// do not know of them yet. One hypercall.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `EINVAL` if the sizes differ, if there is more than one
-    /// extent on either side, or the domain has no such frames; with `ENOMEM`; with `EPERM` for too large ones;
-    /// [`Error::Unsupported`] if this hypervisor does not exchange memory of that domain.
+    /// [`Error::Incomplete`] if only the first `done` of the given extents were exchanged, and why: the first of `places`, as many as
+    /// make up for those, are machine frames then, and the others are as they were. If none was: [`Error::NoSuchDomain`],
+    /// [`Error::Denied`]; [`Error::Refused`] with `EINVAL` if the sizes differ or the domain has no such frames; with `ENOMEM`; with
+    /// `EPERM` for too large ones; [`Error::Unsupported`] if this hypervisor does not exchange memory of that domain.
     #[doc(alias = "xc_domain_memory_exchange_pages")]
     #[doc(alias = "XENMEM_exchange")]
     pub fn exchange(
         &self,
         given: &[Gfn],
         order: u32,
-        places: &[Gfn],
+        places: &mut [Gfn],
         how: Allocation,
-    ) -> Result<Vec<Gfn>, Error> {
+    ) -> Result<(), Error> {
         let operation = "XENMEM_exchange";
-        self.refuse_own(operation)?;
+        let domain = self.other(operation)?;
         let size =
             |count: usize, order: u32| 1_usize.checked_shl(order).and_then(|one| one.checked_mul(count));
-        // Xen exchanges one extent of the larger size at a time, and tells no count together with an error
-        if given.len().min(places.len()) != 1 || size(given.len(), order) != size(places.len(), how.order) {
+        if size(given.len(), order) != size(places.len(), how.order) {
             return Err(self.refused(operation, EINVAL));
         }
+        let asked = given.len();
         let mut given = self.xen.xencall().buffer_from(given)?;
         let mut taken = self.xen.xencall().buffer_from(places)?;
-        let extents = |frames, order, flags| Extents { domain: self.id, frames, order, flags };
+        let extents = |frames, order, flags| Extents { domain, frames, order, flags };
         let exchange = Exchange {
             given: extents(given.lend(), order, 0),
             taken: extents(taken.lend(), how.order, how.flags()),
         };
-        self.xen.call(Some(self.id), &exchange)?;
-        Ok(taken.to_vec())
+        let Attempt { result, record } = self.xen.attempt(Some(self.id), &exchange)?;
+        places.copy_from_slice(&taken);
+        let done = usize::try_from(record.nr_exchanged).unwrap_or(usize::MAX).min(asked);
+        match result {
+            Err(error) if done > 0 => {
+                let source = error.errno().map(io::Error::from_raw_os_error);
+                Err(Error::Incomplete { operation, domain: Some(self.id), done, asked, source })
+            }
+            result => result.map(drop),
+        }
     }
 
     /// Issues an operation on a list of extents, part by part, until it is done or there is no more. Gives back the part of the
     /// list that is done, as Xen left it.
     fn each_chunk<R>(
         &self,
+        domain: OtherDomain,
         frames: &[Gfn],
         how: Allocation,
         issue: impl Fn(Extents<'_>) -> Result<Answer<R>, Error>,
@@ -227,8 +245,7 @@ impl DomainMemory<'_> {
         let mut done = Vec::new();
         for chunk in frames.chunks(CHUNK) {
             let mut list = self.xen.xencall().buffer_from(chunk)?;
-            let extents =
-                Extents { domain: self.id, frames: list.lend(), order: how.order, flags: how.flags() };
+            let extents = Extents { domain, frames: list.lend(), order: how.order, flags: how.flags() };
             let count = usize::try_from(issue(extents)?.value).unwrap_or(usize::MAX).min(chunk.len());
             done.extend_from_slice(&list[..count]);
             if count < chunk.len() {

@@ -18,9 +18,8 @@ use xen_sys::xen_public::mmu::{
     MachphysUpdate, MmuUpdate, MmuUpdateEntry, Mmuext, MmuextCommand, PT_UPDATE, PT_UPDATE_NO_TRANSLATE,
     PT_UPDATE_PRESERVE_AD,
 };
-use xen_sys::{DomId, Gfn, Mfn};
+use xen_sys::{DomId, Gfn, Mfn, OtherDomain};
 
-use crate::memory::is_own;
 use crate::{Error, Xenctrl};
 
 /// The page tables of a PV domain; made by [`Domain::page_tables`](crate::Domain::page_tables).
@@ -127,16 +126,16 @@ impl<'a> PageTables<'a> {
     }
 
     fn extended(&self, frame: Mfn, command: MmuextCommand) -> Result<(), Error> {
-        let operation = Mmuext::new(self.id, command, frame).filter(|_| !is_own(self.id));
-        let operation = operation.ok_or_else(|| self.refused("__HYPERVISOR_mmuext_op"))?;
-        self.xen.call(Some(self.id), &operation).map(drop)
+        let domain = self.other("__HYPERVISOR_mmuext_op")?;
+        self.xen.call(Some(self.id), &Mmuext::new(domain, command, frame)).map(drop)
     }
 
     /// Makes changes, in order, in one hypercall. Xen checks each as if the domain itself made it.
     ///
     /// # Errors
     ///
-    /// [`Error::Incomplete`] if Xen refuses one: those in front of it are made, and its error number is `EINVAL` for most reasons.
+    /// [`Error::Incomplete`] if Xen refuses one: those in front of it are made. Its error number is `EBUSY` if a frame
+    /// would be used in two ways, as a table and writable; `EINVAL` for most other reasons.
     /// If it is the first, as [`pin`](Self::pin). [`Error::Unsupported`] in a PVH dom0, too.
     #[doc(alias = "xc_alloc_mmu_updates")]
     #[doc(alias = "xc_add_mmu_update")]
@@ -147,7 +146,7 @@ impl<'a> PageTables<'a> {
         let entries: Vec<_> = updates.iter().map(|update| update.to_entry()).collect();
         let mut entries = self.xen.xencall().buffer_from(&entries)?;
         let mut done = self.xen.xencall().buffer(0_u32)?;
-        let call = MmuUpdate::new(self.id, entries.lend(), done.lend()).filter(|_| !is_own(self.id));
+        let call = MmuUpdate::new(self.other(operation)?, entries.lend(), done.lend());
         let call = call.ok_or_else(|| self.refused(operation))?;
         let outcome = self.xen.call(Some(self.id), &call);
         match outcome {
@@ -166,9 +165,13 @@ impl<'a> PageTables<'a> {
     /// As [`update`](Self::update) of one; [`Error::Refused`] with `EINVAL` if the frame is not the domain's.
     #[doc(alias = "MMU_MACHPHYS_UPDATE")]
     pub fn set_gfn(&self, frame: Mfn, is: Gfn) -> Result<(), Error> {
-        let operation = MachphysUpdate::new(self.id, frame, is).filter(|_| !is_own(self.id));
-        let operation = operation.ok_or_else(|| self.refused("MMU_MACHPHYS_UPDATE"))?;
-        self.xen.call(Some(self.id), &operation).map(drop)
+        let domain = self.other("MMU_MACHPHYS_UPDATE")?;
+        self.xen.call(Some(self.id), &MachphysUpdate::new(domain, frame, is)).map(drop)
+    }
+
+    /// Fails for the caller's own domain.
+    fn other(&self, operation: &'static str) -> Result<OtherDomain, Error> {
+        self.xen.xencall().other_domain(self.id)?.ok_or_else(|| self.refused(operation))
     }
 
     fn refused(&self, operation: &'static str) -> Error {

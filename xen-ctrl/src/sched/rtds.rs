@@ -1,8 +1,10 @@
 //! The rtds scheduler: real time.
 
+use std::io;
 use std::time::Duration;
 
 use xen_sys::xen_public::domctl::{DomainRtds, SCHEDRT_EXTRA, VcpuParameters, VcpuRtds};
+use xen_sys::xen_public::errno::EINVAL;
 
 use super::{from_microseconds, microseconds};
 use crate::{Domain, Error, VcpuId};
@@ -47,25 +49,36 @@ impl From<Reservation> for DomainRtds {
 }
 
 impl Domain<'_> {
-    /// What the rtds scheduler gives to a new vCPU. One hypercall.
+    /// What the rtds scheduler gives to a new vCPU. Of extra time, Xen says nothing: new vCPUs have it. One hypercall.
     ///
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`], [`Error::Denied`]; [`Error::Refused`] with `EINVAL` if the domain's cpupool has another scheduler.
     #[doc(alias = "xc_sched_rtds_domain_get")]
     pub fn rtds_default(&self) -> Result<Reservation, Error> {
-        self.scheduler_parameters::<DomainRtds>().map(Reservation::from)
+        let record = self.scheduler_parameters::<DomainRtds>()?;
+        Ok(Reservation { extra_time: true, ..record.into() })
     }
 
-    /// Gives the same reservation to all vCPUs of the domain. One hypercall.
+    /// Sets period and budget of all vCPUs of the domain. Who has extra time keeps it: that is set for each vCPU
+    /// ([`set_rtds_vcpus`](Self::set_rtds_vcpus)). One hypercall.
     ///
     /// # Errors
     ///
     /// As [`rtds_default`](Self::rtds_default); also [`Error::Refused`] with `EINVAL` if budget or period are zero or too long, or the
     /// budget is longer than the period.
     #[doc(alias = "xc_sched_rtds_domain_set")]
-    pub fn set_rtds(&self, reservation: Reservation) -> Result<(), Error> {
-        self.set_scheduler_parameters(DomainRtds::from(reservation))
+    pub fn set_rtds(&self, period: Duration, budget: Duration) -> Result<(), Error> {
+        // Xen does not look, here
+        if budget > period {
+            let source = io::Error::from_raw_os_error(EINVAL);
+            return Err(Error::Refused {
+                operation: "XEN_DOMCTL_scheduler_op",
+                domain: Some(self.id),
+                source,
+            });
+        }
+        self.set_scheduler_parameters(DomainRtds::from(Reservation { period, budget, extra_time: false }))
     }
 
     /// The reservations of these vCPUs, in their order. One hypercall, or a few if there are more than 64.

@@ -3,7 +3,7 @@
 use std::io;
 
 use xen_sys::xen_public::errno::ENODATA;
-use xen_sys::xen_public::hvm::{GetHvmContextPartial, SAVE_CODE_CPU};
+use xen_sys::xen_public::hvm::{GetHvmContextPartial, SaveCode};
 use xen_sys::zerocopy::{FromBytes, FromZeros};
 
 use super::Vcpu;
@@ -34,7 +34,7 @@ impl Vcpu<'_> {
         }
         let mut room = self.xen.xencall().zeroed_buffer::<u8>(ROOM)?;
         let instance = self.id.get();
-        self.domctl(&GetHvmContextPartial { kind: SAVE_CODE_CPU.into(), instance, into: room.lend() })?;
+        self.domctl(&GetHvmContextPartial { kind: SaveCode::CPU.0.into(), instance, into: room.lend() })?;
         let cpu = HvmCpu::read_from_prefix(&room).map_or_else(|_| HvmCpu::new_zeroed(), |(cpu, _)| cpu);
         Ok(Box::new(cpu))
     }

@@ -66,15 +66,19 @@ impl Vcpu<'_> {
         self.domain
     }
 
-    /// Issues an operation on the vCPU. Xen has the same error number for a domain and for a vCPU that are not there; here they are
-    /// told apart.
+    /// Issues an operation on the vCPU.
     fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
-        match self.xen.domctl(self.domain, operation) {
-            Err(Error::NoSuchDomain { operation, domain }) if self.xen.domain(domain).info().is_ok() => {
+        self.xen.domctl(self.domain, operation).map_err(|error| self.explain(error))
+    }
+
+    /// Xen has the same error number for a domain and for a vCPU that are not there; here they are told apart.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::NoSuchDomain { operation, domain } if self.xen.domain(domain).info().is_ok() => {
                 let source = io::Error::from_raw_os_error(ESRCH);
-                Err(Error::Refused { operation, domain: Some(domain), source })
+                Error::Refused { operation, domain: Some(domain), source }
             }
-            answer => answer,
+            error => error,
         }
     }
 }

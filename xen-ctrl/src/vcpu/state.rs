@@ -1,6 +1,8 @@
 //! What a vCPU of x86 has beside its context, as a migration takes it along.
 
-use xen_call::GuestMemory;
+use std::io;
+
+use xen_call::{Attempt, GuestMemory};
 use xen_sys::xen_public::domctl::{
     GetVcpuExtState, GetVcpuMsrs, SetVcpuExtState, SetVcpuMsrs, VcpuExtStateRecord, VcpuMsr,
 };
@@ -106,13 +108,25 @@ impl Vcpu<'_> {
     ///
     /// # Errors
     ///
-    /// As [`msrs`](Self::msrs); [`Error::Refused`] with `EINVAL` or `ENXIO` if Xen does not let this guest have one of them, or
-    /// not this value. Those before it are set then.
+    /// As [`msrs`](Self::msrs); [`Error::Incomplete`], usually with `EINVAL`, if Xen does not let this guest have one of them, or not
+    /// this value: `done` is its index, and those before it are set. [`Error::Refused`] with `EINVAL` for more than a guest can have.
     #[doc(alias = "XEN_DOMCTL_set_vcpu_msrs")]
     pub fn set_msrs(&self, msrs: &[Msr]) -> Result<(), Error> {
         let records = msrs.iter().map(|msr| VcpuMsr { index: msr.index, reserved: 0, value: msr.value });
         let mut records = self.xen.xencall().buffer_from(&records.collect::<Vec<_>>())?;
-        self.domctl(&SetVcpuMsrs { vcpu: self.id.get(), from: records.lend() }).map(drop)
+        let operation = SetVcpuMsrs { vcpu: self.id.get(), from: records.lend() };
+        let Attempt { result, record } = self.xen.attempt_domctl(self.domain, &operation)?;
+        let (done, asked) = (length(record.msr_count), msrs.len());
+        match result {
+            Err(error) if done < asked => Err(Error::Incomplete {
+                operation: "XEN_DOMCTL_set_vcpu_msrs",
+                domain: Some(self.domain),
+                done,
+                asked,
+                source: error.errno().map(io::Error::from_raw_os_error),
+            }),
+            result => result.map(drop).map_err(|error| self.explain(error)),
+        }
     }
 }
 

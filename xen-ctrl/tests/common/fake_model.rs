@@ -137,25 +137,25 @@ pub(crate) fn drivers(
             }
             RESOURCE => {
                 let [domain, kind, id, frame, count, _] = words(operand);
-                assert_eq!((domain, kind, count), (DOMAIN.into(), 0, 1));
+                assert_eq!((domain, kind, count), (u32::from(DOMAIN), 0, 1));
                 note(Asked::Resource { id, frame });
                 Ok(0)
             }
             IRQFD => {
                 let [size, fd, flags, domain] = words(&operand[8..]);
-                assert_eq!((size, domain), (32, DOMAIN.into()));
+                assert_eq!((size, domain), (32, u32::from(DOMAIN)));
                 note(Asked::Irqfd { record: *at(long(operand)), fd, flags });
                 Ok(0)
             }
             IOEVENTFD => {
                 let [vcpus, queue, flags, domain] = words(&operand[32..]);
-                assert_eq!(domain, DOMAIN.into());
+                assert_eq!(domain, u32::from(DOMAIN));
                 note(Asked::Ioeventfd { vcpus, queue, flags });
                 Ok(0)
             }
             BIND => {
                 let [domain, port] = words(operand);
-                assert_eq!(domain, DOMAIN.into());
+                assert_eq!(domain, u32::from(DOMAIN));
                 note(Asked::Bind(port));
                 ports += 1;
                 Ok(ports)

@@ -33,6 +33,11 @@ pub(crate) fn xl_list(domain: DomId) -> Vec<String> {
     line.split_whitespace().map(str::to_owned).collect()
 }
 
+/// The CPU that the test bed keeps out of the first cpupool.
+pub(crate) fn free_cpu(xen: &Xenctrl) -> u32 {
+    xen.free_cpus().expect("answered").first().expect("the test bed sets one aside")
+}
+
 /// A tiny guest, destroyed when dropped.
 pub(crate) struct Guest {
     name: &'static str,

@@ -34,11 +34,14 @@ impl<'a> Guest<'a> {
     /// One whose own numbering of its frames begins with `first`. Apart from code and data, they are zero.
     pub(crate) fn new(xen: &'a Xenctrl, kind: DomainKind, first: u64, code: &[u8]) -> Self {
         let domain = xen.create_domain(&CreateDomain::new(kind)).expect("a domain");
-        if cfg!(target_arch = "aarch64") {
-            domain.set_guest_width(GuestWidth::Bits64).expect("64 bits");
-        }
         domain.set_max_memory(16 << 10).expect("limited");
         domain.set_max_vcpus(1).expect("a vCPU");
+        if cfg!(target_arch = "aarch64") {
+            domain.set_guest_width(GuestWidth::Bits64).expect("64 bits");
+            if xen.version().minor >= 17 {
+                domain.set_paging_memory(1 << 20).expect("memory for its page tables");
+            }
+        }
         let places: Vec<_> = (first..first + FRAMES).map(Gfn::new).collect();
         let frames = domain.memory().populate_exact(&places, Allocation::default()).expect("memory");
         let guest = Self { domain, foreign: ForeignMemory::open().expect("the device"), frames };

@@ -1,7 +1,7 @@
 //! Registers and page tables to begin with, on x86.
 
 use xen_ctrl::vcpu::{HvmCpu, VcpuContext, flags};
-use xen_sys::xen_public::hvm::{SAVE_CODE_CPU, SaveDescriptor, SetHvmContext};
+use xen_sys::xen_public::hvm::{SaveCode, SaveDescriptor, SetHvmContext};
 use xen_sys::zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
@@ -70,7 +70,7 @@ pub(crate) fn hvm<'a>(xen: &'a Xenctrl, code: &[u8], registers: &HvmCpu) -> Gues
     const HEADER: [u32; 6] = [0x5438_1286, 1, 0, 0, 0, 0];
     let guest = Guest::new(xen, DomainKind::Hvm, 0, code);
     let mut context = Vec::new();
-    for (typecode, record) in [(1, HEADER.as_bytes()), (SAVE_CODE_CPU, registers.as_bytes()), (0, &[])] {
+    for (typecode, record) in [(1, HEADER.as_bytes()), (SaveCode::CPU.0, registers.as_bytes()), (0, &[])] {
         let length = u32::try_from(record.len()).expect("short");
         context.extend_from_slice(SaveDescriptor { typecode, instance: 0, length }.as_bytes());
         context.extend_from_slice(record);

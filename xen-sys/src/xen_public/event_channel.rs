@@ -1,7 +1,7 @@
 //! `xen/include/public/event_channel.h`: what can be done with the event channels of another domain.
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
-use super::operation::{HypercallNumber, Operation};
+use super::operation::{Command, HypercallNumber, Operation, command};
 use super::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -89,6 +89,21 @@ impl PortStatus {
     pub fn interrupt(&self) -> u32 {
         u32::from(self.pad2) << 16 | u32::from(self.remote_dom)
     }
+}
+
+/// `struct evtchn_close`: closes a port of the caller's own domain. No [`Operation`]: the kernel has ports that others must not close.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+#[doc(alias = "evtchn_close")]
+pub struct ClosePort {
+    /// Which port.
+    pub port: u32,
+}
+layout!(ClosePort = "struct evtchn_close", 4, port @ 0);
+
+impl ClosePort {
+    /// What `event_channel_op` is told to do.
+    pub const COMMAND: Command = command!("EVTCHNOP_close" = 3);
 }
 
 /// `struct evtchn_reset`: closes all ports of a domain.

@@ -3,7 +3,7 @@
 
 use super::operation::{GuestMemory, HypercallNumber, Operation};
 use super::{constants, layout};
-use crate::{DomId, Gfn, Mfn};
+use crate::{Gfn, Mfn, OtherDomain};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 constants! { u64:
@@ -34,23 +34,21 @@ layout!(MmuUpdateEntry = "struct mmu_update", 16, ptr @ 0, val @ 8);
 /// `__HYPERVISOR_mmu_update`
 #[derive(Debug)]
 pub struct MmuUpdate<'a> {
-    domain: DomId,
+    domain: OtherDomain,
     updates: GuestMemory<'a>,
     done: GuestMemory<'a>,
 }
 
 impl<'a> MmuUpdate<'a> {
-    /// The updates in the list, [`MmuUpdateEntry`]. Xen writes to `done` how many it has made: 4 bytes.
-    ///
-    /// `None` if the domain has no ordinary number, which could stand for the caller's own, or if `done` is too short.
+    /// The updates in the list, [`MmuUpdateEntry`]. Xen writes to `done` how many it has made: 4 bytes. `None` if it is too short.
     #[must_use]
-    pub fn new(domain: DomId, updates: GuestMemory<'a>, done: GuestMemory<'a>) -> Option<Self> {
-        (domain.is_ordinary() && done.len() >= size_of::<u32>()).then_some(Self { domain, updates, done })
+    pub fn new(domain: OtherDomain, updates: GuestMemory<'a>, done: GuestMemory<'a>) -> Option<Self> {
+        (done.len() >= size_of::<u32>()).then_some(Self { domain, updates, done })
     }
 }
 
 // SAFETY: Xen reads as many updates as the memory has room for, and writes one number. It writes page tables of the named domain
-// only, which it refuses if that is the caller's own: owner of the tables (upper half, plus one) and of the frames in them.
+// only, which is another one: owner of the tables (upper half, plus one) and of the frames in them.
 unsafe impl Operation for MmuUpdate<'_> {
     const NUMBER: HypercallNumber = HypercallNumber::MMU_UPDATE;
     const NAME: &'static str = "__HYPERVISOR_mmu_update";
@@ -59,7 +57,7 @@ unsafe impl Operation for MmuUpdate<'_> {
     fn record(&self) {}
 
     fn arguments(&self, _record: u64) -> [u64; 5] {
-        let domain = u64::from(self.domain.get());
+        let domain = u64::from(self.domain.id().get());
         let count = self.updates.len() / size_of::<MmuUpdateEntry>();
         [self.updates.address(), count as u64, self.done.address(), (domain + 1) << 16 | domain, 0]
     }
@@ -71,24 +69,22 @@ unsafe impl Operation for MmuUpdate<'_> {
 #[derive(Clone, Copy, Debug)]
 #[doc(alias = "MMU_MACHPHYS_UPDATE")]
 pub struct MachphysUpdate {
-    domain: DomId,
+    domain: OtherDomain,
     frame: Mfn,
     is: Gfn,
 }
 
 impl MachphysUpdate {
     /// The machine frame `frame` of the domain is `is` to that.
-    ///
-    /// `None` if the domain has no ordinary number, which could stand for the caller's own.
     #[must_use]
-    pub fn new(domain: DomId, frame: Mfn, is: Gfn) -> Option<Self> {
-        domain.is_ordinary().then_some(Self { domain, frame, is })
+    pub fn new(domain: OtherDomain, frame: Mfn, is: Gfn) -> Self {
+        Self { domain, frame, is }
     }
 }
 
 // SAFETY: Xen reads one update, and writes to its table of all machine frames. That the owner of page tables (upper half of the
 // domains) is the caller is what Xen wants for this kind of update, which has nothing to do
-// with page tables; the frame is the named domain's, which it refuses if that is the caller's own.
+// with page tables; the frame is the named domain's, which is another one.
 unsafe impl Operation for MachphysUpdate {
     const NUMBER: HypercallNumber = HypercallNumber::MMU_UPDATE;
     const NAME: &'static str = "MMU_MACHPHYS_UPDATE";
@@ -99,7 +95,7 @@ unsafe impl Operation for MachphysUpdate {
     }
 
     fn arguments(&self, record: u64) -> [u64; 5] {
-        [record, 1, 0, self.domain.get().into(), 0]
+        [record, 1, 0, self.domain.id().get().into(), 0]
     }
 }
 
@@ -141,20 +137,20 @@ constants! { impl MmuextCommand:
 /// `__HYPERVISOR_mmuext_op`
 #[derive(Clone, Copy, Debug)]
 pub struct Mmuext {
-    domain: DomId,
+    domain: OtherDomain,
     command: MmuextCommand,
     frame: Mfn,
 }
 
 impl Mmuext {
-    /// `None` if the domain has no ordinary number, which could stand for the caller's own.
+    /// Does that to a frame of this domain's.
     #[must_use]
-    pub fn new(domain: DomId, command: MmuextCommand, frame: Mfn) -> Option<Self> {
-        domain.is_ordinary().then_some(Self { domain, command, frame })
+    pub fn new(domain: OtherDomain, command: MmuextCommand, frame: Mfn) -> Self {
+        Self { domain, command, frame }
     }
 }
 
-// SAFETY: Xen reads one such record. The page table is the named domain's, which it refuses if that is the caller's own.
+// SAFETY: Xen reads one such record. The page table is the named domain's, which is another one.
 unsafe impl Operation for Mmuext {
     const NUMBER: HypercallNumber = HypercallNumber::MMUEXT_OP;
     const NAME: &'static str = "__HYPERVISOR_mmuext_op";
@@ -165,7 +161,7 @@ unsafe impl Operation for Mmuext {
     }
 
     fn arguments(&self, record: u64) -> [u64; 5] {
-        [record, 1, 0, self.domain.get().into(), 0]
+        [record, 1, 0, self.domain.id().get().into(), 0]
     }
 }
 

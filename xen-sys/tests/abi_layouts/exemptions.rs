@@ -37,7 +37,10 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     ("VAR_BUF_BYTES", "the room that we give to answers"),
     ("SMALL", "when requests are built on the stack"),
     ("LARGE", "when requests are built on the stack"),
-    ("LivepatchEntry", "what an operation of ours lays out in its memory; Xen gets an address for each field"),
+    (
+        "LivepatchEntry",
+        "what an operation of ours lays out in its memory; Xen gets an address for each field",
+    ),
     ("LivepatchEntry::METADATA_SIZE", "the hypervisor's own limit for patches, which is in no public header"),
     ("NumaInfo::COUNT", "an operation"),
     ("PerfCounters::COUNT", "an operation"),
@@ -48,6 +51,7 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     // Facts about types
     ("Sysctl::COMMAND", "made by command!, which names it"),
     ("Domctl::COMMAND", "as above"),
+    ("ClosePort::COMMAND", "as above"),
     ("Domctl::STABLE", "a property of an operation"),
     ("Driver::PATH", "a file's name"),
     ("Driver::MODULE", "a kernel module's name"),

@@ -47,8 +47,13 @@ impl Collection {
         }
     }
 
+    /// The same; if a `newer` one is wished for, the archive is asked in any case.
+    pub(crate) fn prepare_or_renew(cache: &Cache, order: &Order<'_>, newer: bool) -> Result<Self> {
+        if newer { Self::update(cache, order) } else { Self::prepare(cache, order) }
+    }
+
     /// What the archive has now; nothing is downloaded if that is in the cache.
-    pub(crate) fn update(cache: &Cache, order: &Order<'_>) -> Result<Self> {
+    fn update(cache: &Cache, order: &Order<'_>) -> Result<Self> {
         let apt = Apt::update(cache, order.suite, order.architecture)?;
         Self::update_from(cache, order, &apt).or_else(|error| {
             note(&format!(

@@ -79,9 +79,7 @@ impl Linux {
             ]),
             extract: &extract,
         };
-        let collection =
-            if newer { Collection::update(cache, &order) } else { Collection::prepare(cache, &order) };
-        collection.map(Self)
+        Collection::prepare_or_renew(cache, &order, newer).map(Self)
     }
 
     /// A file: `vmlinux`, or `modules`, the folder of the modules.

@@ -64,9 +64,7 @@ impl Tools {
             recipe: fingerprint([include_str!("tools.rs"), include_str!("kernel.rs")]),
             extract: &extract,
         };
-        let collection =
-            if newer { Collection::update(cache, &order) } else { Collection::prepare(cache, &order) };
-        collection.map(Self)
+        Collection::prepare_or_renew(cache, &order, newer).map(Self)
     }
 
     /// The hypervisor, uncompressed.

@@ -79,7 +79,7 @@ impl Setup {
         add("-machine", machine.into());
         add("-cpu", processor.into());
         add("-m", MEMORY.to_string());
-        add("-smp", "1".into()); // more make the clock of dom0 slow, and the boot
+        add("-smp", "2".into()); // dom0's init sets the second one aside
         add("-nic", "none".into());
         add("-display", "none".into());
         for (name, descriptor) in [

@@ -5,7 +5,8 @@ use examples::toolstack::{Names, memory_kib, state_letters};
 use serde_json::{Value, json};
 use xen_call::version;
 use xen_ctrl::domain::{DomainFlags, DomainInfo};
-use xen_ctrl::{VcpuId, Xenctrl};
+use xen_ctrl::sched::Scheduler;
+use xen_ctrl::{CpuPoolInfo, Error, VcpuId, Xenctrl};
 
 pub(crate) fn domains(domains: &[DomainInfo], names: &mut Names) -> Value {
     domains.iter().map(|info| domain(info, names)).collect()
@@ -34,7 +35,10 @@ pub(crate) fn vcpus(xen: &Xenctrl, names: &mut Names) -> Result<Value> {
         let name = names.of(&info);
         for number in 0..=last {
             let vcpu = xen.domain(info.id).vcpu(VcpuId::new(number));
-            let (state, affinity) = (vcpu.info()?, vcpu.affinity()?);
+            let (Some(state), Some(affinity)) = (still_there(vcpu.info())?, still_there(vcpu.affinity())?)
+            else {
+                break;
+            };
             vcpus.push(json!({
                 "name": name,
                 "id": info.id.get(),
@@ -50,10 +54,11 @@ pub(crate) fn vcpus(xen: &Xenctrl, names: &mut Names) -> Result<Value> {
     Ok(vcpus.into())
 }
 
-pub(crate) fn pools(xen: &Xenctrl) -> Result<Value> {
+pub(crate) fn pools(xen: &Xenctrl, names: &mut Names) -> Result<Value> {
     let pools = xen.cpupools()?;
-    let pool = |pool: &xen_ctrl::cpupool::CpuPoolInfo| {
+    let pool = |pool: &CpuPoolInfo| {
         json!({
+            "name": names.of_cpupool(pool.id),
             "id": pool.id,
             "scheduler": pool.scheduler.to_string(),
             "cpus": pool.cpus.to_string(),
@@ -61,6 +66,31 @@ pub(crate) fn pools(xen: &Xenctrl) -> Result<Value> {
         })
     };
     Ok(pools.iter().map(pool).collect())
+}
+
+/// What credit and credit2 know of their domains. Other schedulers have no shares.
+pub(crate) fn shares(xen: &Xenctrl, names: &mut Names) -> Result<Value> {
+    let pools = xen.cpupools()?;
+    let scheduler_of = |id| pools.iter().find(|pool| Some(pool.id) == id).map(|pool| pool.scheduler);
+    let mut shares = Vec::new();
+    for info in xen.domains()? {
+        let domain = xen.domain(info.id);
+        let scheduler = scheduler_of(info.cpupool);
+        let share = match scheduler {
+            Some(Scheduler::Credit) => still_there(domain.credit())?,
+            Some(Scheduler::Credit2) => still_there(domain.credit2())?,
+            _ => None,
+        };
+        shares.push(json!({
+            "name": names.of(&info),
+            "id": info.id.get(),
+            "cpupool": info.cpupool,
+            "scheduler": scheduler.map(|scheduler| scheduler.to_string()),
+            "weight": share.map(|share| share.weight),
+            "cap": share.and_then(|share| share.cap),
+        }));
+    }
+    Ok(shares.into())
 }
 
 pub(crate) fn host(xen: &Xenctrl) -> Result<Value> {
@@ -80,6 +110,14 @@ pub(crate) fn host(xen: &Xenctrl) -> Result<Value> {
         "free_mib": host.free_pages / 256,
         "hw_caps": host.hardware_capabilities.map(|word| format!("{word:08x}")).join(":"),
     }))
+}
+
+/// Nothing, if the domain has gone since it was listed.
+fn still_there<T>(answer: Result<T, Error>) -> Result<Option<T>> {
+    match answer {
+        Err(Error::NoSuchDomain { .. }) => Ok(None),
+        answer => Ok(Some(answer?)),
+    }
 }
 
 fn letters(online: bool, running: bool, blocked: bool) -> String {

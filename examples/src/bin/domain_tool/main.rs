@@ -6,6 +6,7 @@
 //! domain_tool pause 3
 //! domain_tool create --kind hvm --memory 64 --vcpus 2
 //! domain_tool host | vcpus | pools      the host, all vCPUs, the cpupools
+//! domain_tool shares                    weights and caps of all domains
 //! ```
 #![expect(clippy::print_stdout, reason = "a program's output")]
 
@@ -15,9 +16,9 @@ mod table;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use examples::toolstack::Names;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xen_ctrl::domain::{CreateDomain, DomainKind};
-use xen_ctrl::{DomId, Xenctrl};
+use xen_ctrl::{DomId, Domain, Xenctrl};
 
 /// Looks after domains.
 #[derive(Parser)]
@@ -41,6 +42,8 @@ enum Task {
     Vcpus,
     /// List the cpupools
     Pools,
+    /// List what the schedulers know of all domains
+    Shares,
     /// Pause a domain; pauses are counted
     Pause { domain: DomId },
     /// Take one pause back
@@ -75,25 +78,38 @@ fn main() -> Result<()> {
     let xen = Xenctrl::open()?;
     let described = match arguments.command {
         Task::List => describe::domains(&xen.domains()?, &mut Names::open()),
-        Task::Info { domain } => describe::domain(&xen.domain(domain).info()?, &mut Names::open()),
+        Task::Info { domain } => info(xen.domain(domain))?,
         Task::Host => describe::host(&xen)?,
         Task::Vcpus => describe::vcpus(&xen, &mut Names::open())?,
-        Task::Pools => describe::pools(&xen)?,
-        Task::Create(creation) => describe::domain(&create(&xen, &creation)?.info()?, &mut Names::open()),
-        Task::Pause { domain } => return Ok(xen.domain(domain).pause()?),
-        Task::Unpause { domain } => return Ok(xen.domain(domain).unpause()?),
-        Task::Destroy { domain } => return Ok(xen.domain(domain).destroy()?),
+        Task::Pools => describe::pools(&xen, &mut Names::open())?,
+        Task::Shares => describe::shares(&xen, &mut Names::open())?,
+        Task::Create(creation) => info(create(&xen, &creation)?)?,
+        Task::Pause { domain } => {
+            xen.domain(domain).pause()?;
+            info(xen.domain(domain))?
+        }
+        Task::Unpause { domain } => {
+            xen.domain(domain).unpause()?;
+            info(xen.domain(domain))?
+        }
+        Task::Destroy { domain } => {
+            xen.domain(domain).destroy()?;
+            json!({ "id": domain.get(), "destroyed": true })
+        }
     };
-    println!("{}", if arguments.json { json(&described)? } else { table::print(&described) });
+    println!(
+        "{}",
+        if arguments.json { serde_json::to_string_pretty(&described)? } else { table::print(&described) }
+    );
     Ok(())
 }
 
-fn json(value: &Value) -> Result<String> {
-    Ok(serde_json::to_string_pretty(value)?)
+fn info(domain: Domain<'_>) -> Result<Value> {
+    Ok(describe::domain(&domain.info()?, &mut Names::open()))
 }
 
 /// A domain that outlives this program; if something fails on the way, there is none.
-fn create<'a>(xen: &'a Xenctrl, creation: &Creation) -> Result<xen_ctrl::Domain<'a>> {
+fn create<'a>(xen: &'a Xenctrl, creation: &Creation) -> Result<Domain<'a>> {
     let kind = match creation.kind {
         Kind::Pv => DomainKind::Pv,
         Kind::Hvm => DomainKind::Hvm,

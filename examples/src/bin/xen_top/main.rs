@@ -6,8 +6,10 @@
 //! xen_top --interval 5 | tee  a table every five seconds
 //! ```
 //!
-//! Xen does not count the events of a domain, so there is no column for them.
+//! EVENTS/s: of domain 0, the events that its kernel handles; of others, those that they send to the kernel's backends there, so of
+//! a guest that uses disks or networks. A dash where nobody counts: Xen does not, and Linux not before 5.12.
 
+mod events;
 mod sample;
 mod screen;
 mod text;

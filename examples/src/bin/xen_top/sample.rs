@@ -10,6 +10,8 @@ use xen_ctrl::domain::{DomainFlags, DomainInfo, DomainList, Uuid};
 use xen_ctrl::host::HostInfo;
 use xen_ctrl::{DomId, Error, Xenctrl};
 
+use crate::events::Counts;
+
 /// A line of the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -24,6 +26,15 @@ pub(crate) struct Row {
     /// Of the host's memory.
     pub(crate) memory_percent: f64,
     pub(crate) vcpus: u32,
+    /// Events a second, since the last sample; `None` if nobody counts them.
+    pub(crate) events: Option<f64>,
+}
+
+impl Row {
+    /// For sorting: who is not counted comes last.
+    fn rate(&self) -> f64 {
+        self.events.unwrap_or(-1.0)
+    }
 }
 
 /// What the table is sorted by.
@@ -34,6 +45,7 @@ pub(crate) enum Order {
     Cpu,
     Memory,
     Vcpus,
+    Events,
 }
 
 impl Order {
@@ -43,7 +55,8 @@ impl Order {
             Self::Name => Self::Cpu,
             Self::Cpu => Self::Memory,
             Self::Memory => Self::Vcpus,
-            Self::Vcpus => Self::Id,
+            Self::Vcpus => Self::Events,
+            Self::Events => Self::Id,
         }
     }
 
@@ -55,6 +68,7 @@ impl Order {
             Self::Cpu => rows.sort_by(|one, other| other.cpu_percent.total_cmp(&one.cpu_percent)),
             Self::Memory => rows.sort_by_key(|row| Reverse(row.memory_kib)),
             Self::Vcpus => rows.sort_by_key(|row| Reverse(row.vcpus)),
+            Self::Events => rows.sort_by(|one, other| other.rate().total_cmp(&one.rate())),
         }
     }
 }
@@ -75,10 +89,30 @@ pub(crate) struct Sample {
     pub(crate) rows: Vec<Row>,
 }
 
-/// The processor times of all domains, at one moment. A number can be another domain's by now; the UUID tells.
-struct Times {
+/// What all domains had used at one moment. A number can be another domain's by now; the UUID tells.
+struct Past {
     taken: Instant,
-    of: HashMap<(DomId, Uuid), Duration>,
+    times: HashMap<(DomId, Uuid), Duration>,
+    events: Counts,
+}
+
+impl Past {
+    /// How much of a CPU a domain has used until now, and its events a second; `None` for a domain that was not there.
+    fn until(&self, domain: &DomainInfo, now: &Present) -> Option<(f64, Option<f64>)> {
+        let seconds = now.taken.duration_since(self.taken).as_secs_f64();
+        let used = domain.cpu_time.checked_sub(*self.times.get(&(domain.id, domain.uuid))?)?;
+        // a count that went back has begun anew, with its device
+        let events = || now.events.of(domain.id)?.checked_sub(self.events.of(domain.id)?);
+        Some((used.as_secs_f64() / seconds, events().map(|events| float(events) / seconds)))
+    }
+}
+
+/// The moment of a sample.
+struct Present {
+    taken: Instant,
+    events: Counts,
+    /// How many pages the host has.
+    pages: u64,
 }
 
 /// Looks at the domains again and again. Two hypercalls a time.
@@ -86,7 +120,7 @@ pub(crate) struct Sampler<'a> {
     xen: &'a Xenctrl,
     list: DomainList<'a>,
     names: Names,
-    last: Option<Times>,
+    last: Option<Past>,
 }
 
 impl<'a> Sampler<'a> {
@@ -94,32 +128,31 @@ impl<'a> Sampler<'a> {
         Ok(Self { xen, list: DomainList::new(xen)?, names: Names::open(), last: None })
     }
 
-    /// Looks. The first sample knows no percentages of CPU.
+    /// Looks. The first sample knows no percentages of CPU, and no rates.
     pub(crate) fn sample(&mut self) -> Result<Sample, Error> {
         let host = self.xen.host().info()?;
         let domains = self.list.read()?;
-        let now = Instant::now();
-        let rows = domains.iter().map(|domain| self.row(domain, now, host.pages)).collect();
+        let now = Present { taken: Instant::now(), events: Counts::read(), pages: host.pages };
+        let rows = domains.iter().map(|domain| self.row(domain, &now)).collect();
         let times = domains.iter().map(|domain| ((domain.id, domain.uuid), domain.cpu_time)).collect();
-        self.last = Some(Times { taken: now, of: times });
+        self.last = Some(Past { taken: now.taken, times, events: now.events });
         Ok(Sample { totals: totals(&host), rows })
     }
 
-    fn row(&mut self, domain: &DomainInfo, now: Instant, host_pages: u64) -> Row {
-        let used = self.last.as_ref().and_then(|last| {
-            let used = domain.cpu_time.checked_sub(*last.of.get(&(domain.id, domain.uuid))?)?;
-            Some(used.as_secs_f64() / now.duration_since(last.taken).as_secs_f64())
-        });
+    fn row(&mut self, domain: &DomainInfo, now: &Present) -> Row {
+        let since = self.last.as_ref().and_then(|last| last.until(domain, now));
+        let (used, events) = since.unwrap_or_default();
         Row {
             id: domain.id,
             name: self.names.of(domain),
             state: state_letters(domain),
             is_paused: domain.flags.contains(DomainFlags::PAUSED),
             cpu_time: domain.cpu_time,
-            cpu_percent: used.unwrap_or(0.0) * 100.0,
+            cpu_percent: used * 100.0,
             memory_kib: memory_kib(domain),
-            memory_percent: ratio(domain.pages, host_pages) * 100.0,
+            memory_percent: ratio(domain.pages, now.pages) * 100.0,
             vcpus: domain.online_vcpus,
+            events,
         }
     }
 }
@@ -133,7 +166,11 @@ fn totals(host: &HostInfo) -> Totals {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a percentage for people")]
 fn ratio(part: u64, whole: u64) -> f64 {
-    part as f64 / whole.max(1) as f64
+    float(part) / float(whole.max(1))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "numbers for people")]
+fn float(number: u64) -> f64 {
+    number as f64
 }

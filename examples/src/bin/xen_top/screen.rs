@@ -12,7 +12,7 @@ use ratatui::widgets::{Cell, Paragraph, Row as Line, Table, TableState};
 use xen_ctrl::{DomId, Xenctrl};
 
 use crate::sample::{Order, Sample, Sampler};
-use crate::text::{COLUMNS, cells, headline};
+use crate::text::{COLUMNS, COUNT, cells, headline};
 
 const KEYS: &str =
     "q quit   s sort by the next column   up, down select   p pause or unpause the selected domain";
@@ -113,7 +113,7 @@ impl Screen<'_> {
     }
 }
 
-fn line(cells: [String; 8]) -> Line<'static> {
+fn line(cells: [String; COUNT]) -> Line<'static> {
     let aligned = cells.into_iter().enumerate().map(|(column, text)| {
         let alignment = if column == 0 { Alignment::Left } else { Alignment::Right };
         Cell::from(Text::from(text).alignment(alignment))

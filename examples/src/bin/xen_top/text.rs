@@ -2,8 +2,11 @@
 
 use crate::sample::{Row, Sample, Totals};
 
+/// How many columns there are.
+pub(crate) const COUNT: usize = 9;
+
 /// The columns: heading and width. Numbers stand at the right.
-pub(crate) const COLUMNS: [(&str, u16); 8] = [
+pub(crate) const COLUMNS: [(&str, u16); COUNT] = [
     ("NAME", 20),
     ("ID", 5),
     ("STATE", 6),
@@ -12,10 +15,11 @@ pub(crate) const COLUMNS: [(&str, u16); 8] = [
     ("MEM(k)", 10),
     ("MEM(%)", 6),
     ("VCPUS", 5),
+    ("EVENTS/s", 8),
 ];
 
 /// The cells of a line, in the order of [`COLUMNS`].
-pub(crate) fn cells(row: &Row) -> [String; 8] {
+pub(crate) fn cells(row: &Row) -> [String; COUNT] {
     let mut name = row.name.clone();
     name.truncate(name.char_indices().nth(20).map_or(name.len(), |(end, _)| end));
     [
@@ -27,6 +31,7 @@ pub(crate) fn cells(row: &Row) -> [String; 8] {
         row.memory_kib.to_string(),
         format!("{:.1}", row.memory_percent),
         row.vcpus.to_string(),
+        row.events.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
     ]
 }
 
@@ -47,7 +52,7 @@ pub(crate) fn table(sample: &Sample) -> String {
     lines.join("\n")
 }
 
-fn line(cells: &[String; 8]) -> String {
+fn line(cells: &[String; COUNT]) -> String {
     let padded = cells.iter().zip(COLUMNS).enumerate().map(|(column, (cell, (_, width)))| {
         let width = usize::from(width);
         if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
@@ -64,7 +69,7 @@ mod tests {
     use super::{Row, Sample, Totals, table};
     use crate::sample::Order;
 
-    fn row(id: u16, name: &str, cpu_percent: f64, memory_kib: u64) -> Row {
+    fn row(id: u16, name: &str, cpu_percent: f64, memory_kib: u64, events: Option<f64>) -> Row {
         Row {
             id: DomId::new(id).expect("an ordinary number"),
             name: name.to_owned(),
@@ -75,6 +80,7 @@ mod tests {
             memory_kib,
             memory_percent: 12.5,
             vcpus: 2,
+            events,
         }
     }
 
@@ -82,16 +88,17 @@ mod tests {
     fn columns_stay_where_they_are() {
         let totals = Totals { cpus: 4, mhz: 2400, memory_mib: 2048, free_mib: 512 };
         let long = "a name that is far too long for its column";
-        let mut sample =
-            Sample { totals, rows: vec![row(0, "Domain-0", 1.25, 262_144), row(12, long, 99.0, 4)] };
+        let rows = vec![row(0, "Domain-0", 1.25, 262_144, Some(1234.5)), row(12, long, 99.0, 4, None)];
+        let mut sample = Sample { totals, rows };
         Order::Cpu.sort(&mut sample.rows);
         let expected = "\
 2 domains, 0 paused; 4 CPUs at 2400 MHz; 2048 MiB of memory, 512 free
-NAME                    ID  STATE  CPU(sec)  CPU(%)     MEM(k) MEM(%) VCPUS
-a name that is far t    12 -b----      12.3    99.0          4   12.5     2
-Domain-0                 0 -b----      12.3     1.2     262144   12.5     2";
+NAME                    ID  STATE  CPU(sec)  CPU(%)     MEM(k) MEM(%) VCPUS EVENTS/s
+a name that is far t    12 -b----      12.3    99.0          4   12.5     2        -
+Domain-0                 0 -b----      12.3     1.2     262144   12.5     2     1234";
         assert_eq!(table(&sample), expected);
-        let orders = [(Order::Id, 0), (Order::Name, 0), (Order::Memory, 0), (Order::Cpu, 12)];
+        let orders =
+            [(Order::Id, 0), (Order::Name, 0), (Order::Memory, 0), (Order::Cpu, 12), (Order::Events, 0)];
         for (order, first) in orders {
             order.sort(&mut sample.rows);
             assert_eq!(sample.rows[0].id.get(), first, "{order:?}");

@@ -8,14 +8,14 @@ mod context_x86;
 mod create;
 mod domain;
 mod info;
+mod pages;
 mod scheduler;
+mod settings;
+mod shadow;
+mod state;
 mod vcpu;
 mod vcpu_state;
-mod settings;
-mod state;
 mod vnuma;
-mod pages;
-mod shadow;
 
 #[cfg(target_arch = "aarch64")]
 pub use context_arm::*;
@@ -24,14 +24,14 @@ pub use context_x86::*;
 pub use create::*;
 pub use domain::*;
 pub use info::*;
+pub use pages::*;
 pub use scheduler::*;
+pub use settings::*;
+pub use shadow::*;
+pub use state::*;
 pub use vcpu::*;
 pub use vcpu_state::*;
-pub use settings::*;
-pub use state::*;
 pub use vnuma::*;
-pub use pages::*;
-pub use shadow::*;
 
 use core::fmt;
 

@@ -3,6 +3,7 @@
 
 use super::Domctl;
 use crate::xen_public::layout;
+use crate::xen_public::memory::VmemRange;
 use crate::xen_public::operation::{Command, GuestMemory, command};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -33,22 +34,6 @@ layout!(
     nr_vnodes @ 0, nr_vmemranges @ 4, nr_vcpus @ 8, vdistance @ 16, vcpu_to_vnode @ 24, vnode_to_pnode @ 32, vmemrange @ 40,
 );
 
-/// `struct xen_vmemrange`: memory of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-#[doc(alias = "xen_vmemrange")]
-pub struct VnumaRange {
-    /// Where it begins.
-    pub start: u64,
-    /// Where it ends, exclusively.
-    pub end: u64,
-    /// Zero.
-    pub flags: u32,
-    /// The node.
-    pub nid: u32,
-}
-layout!(VnumaRange = "struct xen_vmemrange", 24, start @ 0, end @ 8, flags @ 16, nid @ 20);
-
 /// Sets the NUMA topology that the domain's guest is shown.
 #[derive(Debug)]
 pub struct SetVnuma<'a> {
@@ -58,7 +43,7 @@ pub struct SetVnuma<'a> {
     pub vcpu_to_node: GuestMemory<'a>,
     /// For each node that of the host, `u32`.
     pub node_to_physical: GuestMemory<'a>,
-    /// [`VnumaRange`]s.
+    /// [`VmemRange`]s.
     pub ranges: GuestMemory<'a>,
 }
 
@@ -75,7 +60,7 @@ unsafe impl Domctl for SetVnuma<'_> {
     fn record(&self) -> SetVnumaRecord {
         SetVnumaRecord {
             nr_vnodes: count::<u32>(&self.distances).isqrt().min(count::<u32>(&self.node_to_physical)),
-            nr_vmemranges: count::<VnumaRange>(&self.ranges),
+            nr_vmemranges: count::<VmemRange>(&self.ranges),
             nr_vcpus: count::<u32>(&self.vcpu_to_node),
             pad: 0,
             vdistance: self.distances.address(),

@@ -1,12 +1,7 @@
 //! `arch-x86/hvm/save.h`: the registers of a vCPU.
 
-use crate::xen_public::{constants, layout};
+use crate::xen_public::layout;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
-
-constants! { u16:
-    /// The record with a vCPU's registers.
-    SAVE_CODE_CPU = "HVM_SAVE_CODE(CPU)" = 2;
-}
 
 /// `struct hvm_hw_cpu`: the registers of a vCPU of an HVM or PVH domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -2,14 +2,9 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
 use crate::DomId;
+use crate::xen_public::layout;
 use crate::xen_public::operation::{HypercallNumber, Operation};
-use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-constants! { u32:
-    /// How the guest is told of events; 0 until its drivers want to know.
-    PARAM_CALLBACK_IRQ = "HVM_PARAM_CALLBACK_IRQ" = 0;
-}
 
 /// `struct xen_hvm_param`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -20,7 +15,7 @@ pub struct HvmParam {
     pub domid: u16,
     /// Zero.
     pub pad: u16,
-    /// `PARAM_*`
+    /// Which: see [`Param`](super::Param).
     pub index: u32,
     /// What it is.
     pub value: u64,
@@ -34,7 +29,7 @@ layout!(HvmParam = "struct xen_hvm_param", 16, domid @ 0, index @ 4, value @ 8);
 pub struct GetHvmParam {
     /// Whose.
     pub domain: DomId,
-    /// `PARAM_*`
+    /// Which: see [`Param`](super::Param).
     pub index: u32,
 }
 
@@ -45,7 +40,7 @@ pub struct GetHvmParam {
 pub struct SetHvmParam {
     /// Whose.
     pub domain: DomId,
-    /// `PARAM_*`
+    /// Which: see [`Param`](super::Param).
     pub index: u32,
     /// What it is to be.
     pub value: u64,

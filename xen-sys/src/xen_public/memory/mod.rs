@@ -13,7 +13,7 @@ pub use vnuma::*;
 
 use super::layout;
 use super::operation::{HypercallNumber, Operation};
-use crate::DomId;
+use crate::{DomId, OtherDomain};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Makes an operation a hypercall: `memory_op!(CurrentReservation, MemoryDomain, "XENMEM_current_reservation" = 3);`. The
@@ -144,18 +144,18 @@ layout!(
 #[doc(alias = "XENMEM_set_pod_target")]
 pub struct SetPodTarget {
     /// Which domain.
-    pub domain: DomId,
+    pub domain: OtherDomain,
     /// How many pages.
     pub pages: u64,
 }
 
 impl SetPodTarget {
     fn to_record(self) -> PodTarget {
-        PodTarget { target_pages: self.pages, domid: self.domain.get(), ..PodTarget::default() }
+        PodTarget { target_pages: self.pages, domid: self.domain.id().get(), ..PodTarget::default() }
     }
 }
 
-// SAFETY: integers only.
+// SAFETY: integers only; it is another domain's memory that comes or goes.
 memory_op!(SetPodTarget, PodTarget, "XENMEM_set_pod_target" = 16);
 
 /// Asks how a domain that is populated on demand is doing.

@@ -2,9 +2,9 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
 use super::memory_op;
-use crate::DomId;
 use crate::xen_public::operation::GuestMemory;
 use crate::xen_public::{constants, layout};
+use crate::{DomId, OtherDomain};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// What a page is taken from (`XENMAPSPACE_*`).
@@ -60,7 +60,7 @@ layout!(
 #[doc(alias = "XENMEM_add_to_physmap")]
 pub struct AddToPhysmap {
     /// Whose memory changes.
-    pub domain: DomId,
+    pub domain: OtherDomain,
     /// What the page is taken from.
     pub space: MapSpace,
     /// How many pages, for [`MapSpace::GMFN_RANGE`].
@@ -74,7 +74,7 @@ pub struct AddToPhysmap {
 impl AddToPhysmap {
     fn to_record(self) -> AddToPhysmapRecord {
         AddToPhysmapRecord {
-            domid: self.domain.get(),
+            domid: self.domain.id().get(),
             size: self.count,
             space: self.space.0.into(),
             idx: self.index,
@@ -83,7 +83,7 @@ impl AddToPhysmap {
     }
 }
 
-// SAFETY: integers only.
+// SAFETY: integers only; it is another domain's memory that changes.
 memory_op!(AddToPhysmap, AddToPhysmapRecord, "XENMEM_add_to_physmap" = 7);
 
 /// `struct xen_add_to_physmap_batch`
@@ -118,7 +118,7 @@ layout!(
 #[doc(alias = "XENMEM_add_to_physmap_batch")]
 pub struct AddToPhysmapBatch<'a> {
     /// Whose memory changes.
-    pub domain: DomId,
+    pub domain: OtherDomain,
     /// What the pages are taken from.
     pub space: MapSpace,
     /// Whose pages, for [`MapSpace::GMFN_FOREIGN`].
@@ -140,7 +140,7 @@ impl AddToPhysmapBatch<'_> {
 
     fn to_record(&self) -> AddToPhysmapBatchRecord {
         AddToPhysmapBatchRecord {
-            domid: self.domain.get(),
+            domid: self.domain.id().get(),
             space: self.space,
             size: u16::try_from(self.count()).unwrap_or(u16::MAX),
             foreign_domid: self.foreign.map_or(0, DomId::get),
@@ -151,7 +151,8 @@ impl AddToPhysmapBatch<'_> {
     }
 }
 
-// SAFETY: Xen reads two lists and writes the third, as many entries as all have room for.
+// SAFETY: Xen reads two lists and writes the third, as many entries as all have room for. It is another domain's
+// memory that changes.
 memory_op!(AddToPhysmapBatch<'_>, AddToPhysmapBatchRecord, "XENMEM_add_to_physmap_batch" = 23);
 
 /// `struct xen_remove_from_physmap`
@@ -175,16 +176,16 @@ layout!(RemoveFromPhysmapRecord = "struct xen_remove_from_physmap", 16, domid @ 
 #[doc(alias = "XENMEM_remove_from_physmap")]
 pub struct RemoveFromPhysmap {
     /// Whose memory changes.
-    pub domain: DomId,
+    pub domain: OtherDomain,
     /// Which frame.
     pub frame: u64,
 }
 
 impl RemoveFromPhysmap {
     fn to_record(self) -> RemoveFromPhysmapRecord {
-        RemoveFromPhysmapRecord { domid: self.domain.get(), pad: [0; 3], gpfn: self.frame }
+        RemoveFromPhysmapRecord { domid: self.domain.id().get(), pad: [0; 3], gpfn: self.frame }
     }
 }
 
-// SAFETY: integers only.
+// SAFETY: integers only; it is another domain's memory that changes.
 memory_op!(RemoveFromPhysmap, RemoveFromPhysmapRecord, "XENMEM_remove_from_physmap" = 15);

@@ -2,9 +2,9 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
 use super::memory_op;
-use crate::DomId;
 use crate::xen_public::operation::GuestMemory;
 use crate::xen_public::{constants, layout};
+use crate::{DomId, OtherDomain};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 constants! { u32:
@@ -51,7 +51,7 @@ layout!(
 #[derive(Debug)]
 pub struct Extents<'a> {
     /// Whose memory.
-    pub domain: DomId,
+    pub domain: OtherDomain,
     /// The list with the first frame of each extent, 8 bytes each.
     pub frames: GuestMemory<'a>,
     /// The size of each extent is 2 to the power of this, in frames.
@@ -71,7 +71,7 @@ impl Extents<'_> {
             nr_extents: self.count(),
             extent_order: self.order,
             mem_flags: self.flags,
-            domid: self.domain.get(),
+            domid: self.domain.id().get(),
             pad: [0; 3],
         }
     }
@@ -97,7 +97,8 @@ macro_rules! of_extents {
             }
         }
 
-        // SAFETY: Xen reads and writes the list, as many frames as the memory has room for.
+        // SAFETY: Xen reads and writes the list, as many frames as the memory has room for. The memory that comes or goes is another
+        // domain's.
         memory_op!($operation<'_>, MemoryReservation, $name = $command);
     )* };
 }
@@ -164,5 +165,6 @@ impl Exchange<'_> {
     }
 }
 
-// SAFETY: Xen reads the one list, and reads and writes the other, as many frames as the memories have room for.
+// SAFETY: Xen reads the one list, and reads and writes the other, as many frames as the memories have room for. The memory that comes
+// and goes is another domain's.
 memory_op!(Exchange<'_>, MemoryExchange, "XENMEM_exchange" = 11);

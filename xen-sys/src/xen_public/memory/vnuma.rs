@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub struct VmemRange {
     /// The address where it begins.
     pub start: u64,
-    /// The address where it ends.
+    /// The address where it ends, exclusively.
     pub end: u64,
     /// Zero.
     pub flags: u32,

@@ -1,28 +1,28 @@
 //! `xen/include/public/sysctl.h`: operations on the host, for toolstacks.
 #![expect(unsafe_code, reason = "facts about the operations: see `Sysctl`")]
 
-mod debug;
 mod cpupool;
+mod debug;
 mod domains;
 mod heap;
 mod host;
-mod scheduler;
 mod livepatch;
 mod pages;
 mod policy;
 mod power;
+mod scheduler;
 mod topology;
 
-pub use debug::*;
 pub use cpupool::*;
+pub use debug::*;
 pub use domains::*;
 pub use heap::*;
 pub use host::*;
-pub use scheduler::*;
 pub use livepatch::*;
 pub use pages::*;
 pub use policy::*;
 pub use power::*;
+pub use scheduler::*;
 pub use topology::*;
 
 use core::fmt;

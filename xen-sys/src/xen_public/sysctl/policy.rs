@@ -186,11 +186,11 @@ mod x86 {
         pub leaves: u64,
         /// Address of the MSRs.
         pub msrs: u64,
-        /// Answer to some failed writing: the leaf that Xen objects to.
+        /// All ones; answer to some failed writing: the leaf that Xen objects to.
         pub err_leaf: u32,
-        /// Its sub-leaf.
+        /// All ones; answer: its sub-leaf.
         pub err_subleaf: u32,
-        /// Answer to some failed writing: the MSR that Xen objects to.
+        /// All ones; answer to some failed writing: the MSR that Xen objects to.
         pub err_msr: u32,
         /// Zero.
         pub pad: u32,
@@ -207,9 +207,9 @@ mod x86 {
                 nr_msrs: room::<MsrEntry>(msrs),
                 leaves: leaves.address(),
                 msrs: msrs.address(),
-                err_leaf: 0,
-                err_subleaf: 0,
-                err_msr: 0,
+                err_leaf: u32::MAX,
+                err_subleaf: u32::MAX,
+                err_msr: u32::MAX,
                 pad: 0,
             }
         }

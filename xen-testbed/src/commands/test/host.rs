@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 
 use super::report::Row;
 use super::targets::{FOR_HEADERS, Targets};
-use crate::cache::{Cache, cargo};
+use crate::cache::Cache;
+use crate::cargo::cargo;
 use crate::cells::Architecture;
 use crate::child;
 use crate::cli::Test;

@@ -1,11 +1,9 @@
 //! Which test targets a workspace has, by the conventions for their names.
 
-use std::process::Command;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::cache::cargo;
+use crate::cargo::metadata;
 
 /// Test targets whose name begins so are for dom0,
 pub(super) const FOR_DOM0: &str = "hw_";
@@ -21,14 +19,7 @@ pub(super) struct Targets(Vec<String>);
 impl Targets {
     /// Asks cargo.
     pub(super) fn find() -> Result<Self> {
-        let output = Command::new(cargo())
-            .args(["metadata", "--no-deps", "--format-version", "1"])
-            .output()
-            .context("cannot start cargo")?;
-        if !output.status.success() {
-            bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
-        }
-        parse(&output.stdout).context("cannot read cargo's metadata")
+        parse(&metadata()?).context("cannot read cargo's metadata")
     }
 
     /// Whether there is one with this beginning.
@@ -47,8 +38,7 @@ impl Targets {
     }
 }
 
-fn parse(metadata: &[u8]) -> Result<Targets> {
-    let metadata: Value = serde_json::from_slice(metadata)?;
+fn parse(metadata: &Value) -> Result<Targets> {
     let packages = metadata["packages"].as_array().context("it has no packages")?;
     let targets = packages.iter().flat_map(|package| package["targets"].as_array().into_iter().flatten());
     let tests = targets.filter(|target| target["kind"][0] == "test");
@@ -57,13 +47,15 @@ fn parse(metadata: &[u8]) -> Result<Targets> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn only_test_targets_count() {
-        let metadata = br#"{"packages":[{"targets":[
-            {"kind":["lib"],"name":"domu_things"},{"kind":["test"],"name":"hw_map"},{"kind":["test"],"name":"parsing"}]}]}"#;
-        let targets = parse(metadata).expect("metadata");
+        let kinds = [("lib", "domu_things"), ("test", "hw_map"), ("test", "parsing")];
+        let targets = kinds.map(|(kind, name)| json!({ "kind": [kind], "name": name }));
+        let targets = parse(&json!({ "packages": [{ "targets": targets }] })).expect("metadata");
         assert_eq!(targets.selection(None), ["--test", "hw_*"]);
         assert_eq!(targets.selection(Some("hw_m*")), ["--test", "hw_m*"]);
         assert!(!targets.any(FOR_GUESTS) && !targets.any(FOR_HEADERS));
