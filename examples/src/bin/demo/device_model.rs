@@ -26,7 +26,7 @@ pub(crate) fn demo() -> Result<()> {
     }
     part("A device model in Rust serves a stock Linux guest");
     let guest = step("create a Linux PVH guest, paused", || {
-        let guest = SerialGuest::start("loglevel=6")?;
+        let guest = SerialGuest::start("loglevel=7")?;
         let domain = format!("domain {}", guest.domain());
         Ok((guest, domain))
     })?;
@@ -37,7 +37,7 @@ pub(crate) fn demo() -> Result<()> {
     part("What the guest says on its serial port, COM1");
     loop {
         let line = console.hear("", PATIENCE)?;
-        println!("  │ {line}");
+        show(&line);
         if line.contains(SerialGuest::READY) {
             break;
         }
@@ -59,6 +59,11 @@ pub(crate) fn demo() -> Result<()> {
 fn ask(console: &mut Console, question: &str, answer: &str) -> Result<()> {
     println!("  > {question}");
     console.type_in(&format!("{question}\n"))?;
-    println!("  │ {}", console.hear(answer, PATIENCE)?);
+    show(&console.hear(answer, PATIENCE)?);
     Ok(())
+}
+
+/// Shows a line of the guest's, which can have anything in it.
+fn show(line: &str) {
+    println!("  │ {}", line.replace(char::is_control, ""));
 }
