@@ -83,15 +83,8 @@ impl Console {
     pub fn hear(&mut self, what: &str, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;
         loop {
-            let news = self.text.get(self.seen..).unwrap_or_default();
-            // The rest of the line is worth waiting for.
-            if let Some((before, after)) = news.split_once(what)
-                && let Some(end) = after.find('\n')
-            {
-                let start = before.rfind('\n').map_or(0, |end| end + 1);
-                let line = format!("{}{what}{}", &before[start..], &after[..end]);
-                self.seen += before.len() + what.len() + end + 1;
-                return Ok(line.trim().to_owned());
+            if let Some(line) = self.heard(what) {
+                return Ok(line);
             }
             let left = deadline.saturating_duration_since(Instant::now());
             ensure!(!left.is_zero(), "the guest has not printed '{what}'; it printed:\n{}", self.text);
@@ -104,6 +97,17 @@ impl Console {
                 Err(errno) => return Err(errno).context("cannot wait for the guest"),
             }
         }
+    }
+
+    /// The line with `what` among the news, if it has ended.
+    fn heard(&mut self, what: &str) -> Option<String> {
+        let news = self.text.get(self.seen..)?;
+        let found = news.find(what)?;
+        let end = found + what.len() + news[found + what.len()..].find('\n')?;
+        let start = news[..found].rfind('\n').map_or(0, |end| end + 1);
+        let line = news[start..end].trim().to_owned();
+        self.seen += end + 1;
+        Some(line)
     }
 
     /// Waits until it ends, as it does with its guest.
