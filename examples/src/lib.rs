@@ -8,6 +8,8 @@
 //!    a disk in xenstore.
 //! 3. [`blkfront`]: the other side, a small frontend for tests and for the hostile frontend.
 //!
+//! [`device_model`] is the second one: the devices of a Linux guest, with `xen-ctrl`.
+//!
 //! [`self_check`] uses every operation of the crates on the machine at hand, and tells whether it works there.
 //!
 //! [`xenstore`] is a small client for `/dev/xen/xenbus`, and [`xenbus`] what both sides of any PV device agree on.
@@ -16,6 +18,7 @@ pub mod backend_process;
 pub mod blkback;
 pub mod blkfront;
 pub mod blkif;
+pub mod device_model;
 pub mod self_check;
 pub mod toolstack;
 pub mod xenbus;

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use xen_evtchn::{EventChannel, Evtchn};
 use xen_foreignmem::{Ioeventfd, Resource, ResourceMapping};
 use xen_sys::Port;
-use xen_sys::xen_public::errno::EOPNOTSUPP;
+use xen_sys::xen_public::errno::{ENOENT, EOPNOTSUPP};
 use xen_sys::xen_public::hvm::{
     self, CreateIoreqServer, DMOP_NO_GFNS, DestroyIoreqServer, GetIoreqServerInfo, SetIoreqServerState,
 };
@@ -70,6 +70,7 @@ impl Drop for Registration {
         }
         match self.model.destroy_ioreq_server(self.id) {
             Ok(()) | Err(Error::NoSuchDomain { .. }) => {}
+            Err(error) if error.errno() == Some(ENOENT) => {} // with its guest, which is not quite gone
             Err(error) => tracing::warn!(server = %self.id, %error, "an ioreq server was not destroyed"),
         }
     }

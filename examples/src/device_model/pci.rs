@@ -1,0 +1,243 @@
+//! PCI functions: a configuration space, and registers in the guest's memory wherever the guest wants them.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use xen_ctrl::devicemodel::IoHandler;
+use xen_ctrl::host::PciAddress;
+
+use super::places;
+use super::state::{Saved, take};
+
+/// The port by which a guest chooses the register of a function that it is going to access at [`CONFIG_DATA`](CONFIG_ADDRESS).
+/// Xen follows it and sorts the accesses by function. What Linux writes there it also wants to read, or it finds no PCI.
+pub const CONFIG_ADDRESS: RangeInclusive<u16> = 0xcf8..=0xcfb;
+
+/// The bytes of a function's registers in memory.
+pub const WINDOW: u64 = 0x1000;
+
+/// Bytes of a configuration space.
+const SPACE: usize = 256;
+const COMMAND: usize = 0x04;
+const CLASS: usize = 0x09;
+const BAR: usize = 0x10;
+/// A bit of the command: the function answers to addresses in its window.
+const MEMORY_ENABLED: u8 = 1 << 1;
+/// Another one: it may write to memory, and so interrupt.
+const MASTER: u8 = 1 << 2;
+
+/// What a function is.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Who made it.
+    pub vendor: u16,
+    /// Which of the maker's devices it is.
+    pub device: u16,
+    /// Programming interface, subclass, class.
+    pub class: [u8; 3],
+}
+
+/// A function's configuration space.
+#[derive(Debug)]
+pub struct ConfigSpace {
+    bytes: [u8; SPACE],
+    /// The bits that a guest can change.
+    writable: [u8; SPACE],
+}
+
+impl ConfigSpace {
+    /// A function without registers in memory.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        let mut space = Self { bytes: [0; SPACE], writable: [0; SPACE] };
+        space.bytes[..2].copy_from_slice(&identity.vendor.to_le_bytes());
+        space.bytes[2..4].copy_from_slice(&identity.device.to_le_bytes());
+        space.bytes[CLASS..CLASS + 3].copy_from_slice(&identity.class);
+        space.writable[COMMAND] = MEMORY_ENABLED | MASTER;
+        space
+    }
+
+    /// With registers in memory: a window of [`WINDOW`] bytes, at `base` until the guest moves it.
+    #[must_use]
+    pub fn with_window(mut self, base: u32) -> Self {
+        self.bytes[BAR..BAR + 4].copy_from_slice(&base.to_le_bytes());
+        // Writing ones shows a guest how large the window is.
+        self.writable[BAR..BAR + 4].copy_from_slice(&[0, 0xf0, 0xff, 0xff]);
+        self
+    }
+
+    /// Where the registers are in memory at the moment, if they are.
+    #[must_use]
+    pub fn window(&self) -> Option<RangeInclusive<u64>> {
+        let bar = u32::from_le_bytes([
+            self.bytes[BAR],
+            self.bytes[BAR + 1],
+            self.bytes[BAR + 2],
+            self.bytes[BAR + 3],
+        ]);
+        let base = u64::from(bar);
+        let is_there = base != 0 && self.bytes[COMMAND] & MEMORY_ENABLED != 0;
+        is_there.then(|| base..=base + (WINDOW - 1))
+    }
+}
+
+/// Addresses are offsets in the configuration space; beyond its end there are zeros.
+impl IoHandler for ConfigSpace {
+    fn read(&mut self, address: u64, size: u8) -> u64 {
+        let mut value = [0; 8];
+        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
+            let register = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset));
+            *byte = register.copied().unwrap_or(0);
+        }
+        u64::from_le_bytes(value)
+    }
+
+    fn write(&mut self, address: u64, size: u8, value: u64) {
+        for (offset, byte) in places(address).zip(&value.to_le_bytes()[..size.into()]) {
+            let Some(index) = usize::try_from(offset).ok().filter(|index| *index < SPACE) else { return };
+            let writable = self.writable[index];
+            self.bytes[index] = self.bytes[index] & !writable | byte & writable;
+        }
+    }
+}
+
+impl Saved for ConfigSpace {
+    fn save(&self, to: &mut Vec<u8>) {
+        to.extend(self.bytes);
+    }
+
+    fn restore(&mut self, from: &mut &[u8]) -> Option<()> {
+        self.bytes = take(from)?;
+        Some(())
+    }
+}
+
+/// The registers of a function in memory. Addresses are offsets in its window.
+pub trait Registers: IoHandler + Saved + fmt::Debug {}
+
+impl<T: IoHandler + Saved + fmt::Debug> Registers for T {}
+
+/// A function.
+#[derive(Debug)]
+pub struct Function {
+    /// Where on the bus.
+    pub address: PciAddress,
+    /// What the guest finds there.
+    pub config: ConfigSpace,
+    /// What is behind the window, if there is one.
+    pub registers: Option<Box<dyn Registers>>,
+}
+
+impl Saved for Function {
+    fn save(&self, to: &mut Vec<u8>) {
+        self.config.save(to);
+        if let Some(registers) = &self.registers {
+            registers.save(to);
+        }
+    }
+
+    fn restore(&mut self, from: &mut &[u8]) -> Option<()> {
+        self.config.restore(from)?;
+        self.registers.as_mut().map_or(Some(()), |registers| registers.restore(from))
+    }
+}
+
+/// The port [`CONFIG_ADDRESS`], which remembers.
+#[derive(Debug, Default)]
+pub struct ConfigAddress([u8; 4]);
+
+impl IoHandler for ConfigAddress {
+    fn read(&mut self, address: u64, size: u8) -> u64 {
+        let mut value = [0; 8];
+        for (port, byte) in places(address).zip(&mut value[..size.into()]) {
+            *byte = lane(port).map_or(0xff, |lane| self.0[lane]);
+        }
+        u64::from_le_bytes(value)
+    }
+
+    fn write(&mut self, address: u64, size: u8, value: u64) {
+        // Narrower writes are to other registers of a chipset, of which there are none.
+        if size == 4 && lane(address) == Some(0) {
+            let [a, b, c, d, ..] = value.to_le_bytes();
+            self.0 = [a, b, c, d];
+        }
+    }
+}
+
+fn lane(port: u64) -> Option<usize> {
+    let port = u16::try_from(port).ok().filter(|port| CONFIG_ADDRESS.contains(port))?;
+    Some(usize::from(port - CONFIG_ADDRESS.start()))
+}
+
+impl Saved for ConfigAddress {
+    fn save(&self, to: &mut Vec<u8>) {
+        to.extend(self.0);
+    }
+
+    fn restore(&mut self, from: &mut &[u8]) -> Option<()> {
+        self.0 = take(from)?;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity = Identity { vendor: 0x5853, device: 0x1234, class: [1, 2, 3] };
+
+    #[test]
+    fn a_guest_finds_out_what_a_function_is() {
+        let mut space = ConfigSpace::new(IDENTITY);
+        assert_eq!(space.read(0, 4), 0x1234_5853);
+        assert_eq!(space.read(8, 4), 0x0302_0100);
+        assert_eq!(space.read(0xfe, 4), 0, "beyond the end are zeros");
+        assert_eq!(space.read(u64::MAX, 1), 0);
+        space.write(0, 4, 0xffff_ffff);
+        space.write(0xfe, 8, u64::MAX);
+        assert_eq!(space.read(0, 4), 0x1234_5853, "not for the guest to change");
+        assert_eq!(space.window(), None);
+    }
+
+    #[test]
+    fn a_window_has_a_size_and_goes_where_the_guest_wants() {
+        let mut space = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        assert_eq!(space.window(), None, "off");
+        space.write(0x04, 2, 0xffff);
+        assert_eq!(space.read(0x04, 2), 6);
+        assert_eq!(space.window(), Some(0xe000_0000..=0xe000_0fff));
+        space.write(0x10, 4, 0xffff_ffff);
+        assert_eq!(space.read(0x10, 4), 0xffff_f000, "the size");
+        assert_eq!(space.window(), Some(0xffff_f000..=0xffff_ffff));
+        space.write(0x12, 1, 0x12);
+        assert_eq!(space.read(0x10, 4), 0xff12_f000, "a byte of it");
+        space.write(0x10, 4, 0);
+        assert_eq!(space.window(), None, "nowhere");
+    }
+
+    #[test]
+    fn a_function_is_restored_as_it_was() {
+        let mut space = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        space.write(0x04, 2, 2);
+        space.write(0x10, 4, 0xd000_0000);
+        let mut saved = Vec::new();
+        space.save(&mut saved);
+        let mut other = ConfigSpace::new(IDENTITY).with_window(0xe000_0000);
+        assert_eq!(other.restore(&mut &saved[1..]), None, "too short");
+        let mut from = &saved[..];
+        assert_eq!(other.restore(&mut from), Some(()));
+        assert!(from.is_empty());
+        assert_eq!(other.window(), Some(0xd000_0000..=0xd000_0fff));
+    }
+
+    #[test]
+    fn the_address_port_remembers_words() {
+        let mut port = ConfigAddress::default();
+        port.write(0xcf8, 4, 0x8000_0804);
+        port.write(0xcfb, 1, 1);
+        port.write(0xcfb, 4, 1);
+        assert_eq!(port.read(0xcf8, 4), 0x8000_0804);
+        assert_eq!(port.read(0xcfb, 2), 0xff80);
+        assert_eq!(port.read(u64::MAX, 1), 0xff);
+    }
+}
