@@ -55,27 +55,22 @@ fn domains_are_listed_as_xl_does() {
 
 #[test]
 #[ignore = "needs Xen dom0"]
-fn domains_are_what_xl_has_made() {
-    const NIL: &str = "00000000-0000-0000-0000-000000000000";
+fn a_domain_is_what_xl_has_made() {
     let guest = Guest::start("described");
-    let described: Value = serde_json::from_str(&text("xl", &["list", "-l"])).expect("JSON");
-    let described = list(described); // those that xl has made, and domain 0; without what is nil or 0
-    for domain in &described {
-        let (config, ours) = (&domain["config"], tool(&["info", &domain["domid"].to_string()]));
-        let (creation, build) = (&config["c_info"], &config["b_info"]);
-        assert_eq!(ours["name"], creation["name"], "{config}");
-        assert_eq!(ours["uuid"].as_str(), creation["uuid"].as_str().or(Some(NIL)), "{config}");
-        if domain["domid"].as_u64() == guest.id.parse().ok() {
-            let kind = creation["type"].as_str().expect("a type");
-            assert_eq!(ours["kind"].as_str() == Some("pv"), kind == "pv", "{config}");
-            assert_eq!(ours["max_vcpus"].as_u64(), build["max_vcpus"].as_u64().or(Some(1)), "{config}");
-            // xl allows a little more than it is told, for what is no memory to the guest
-            let (limit, told) = (ours["max_memory_kib"].as_u64(), build["max_memkb"].as_u64());
-            let (limit, told) = (limit.expect("a number"), told.expect("a number"));
-            assert!((told..told + (8 << 10)).contains(&limit), "{limit} {config}");
-        }
-    }
-    assert!(with(&described, "domid", &guest.id).is_some(), "{described:?}");
+    // the guest alone: of dom0, xl would write down a target for its memory, by which kernels with pages of 16 KiB give most of it away
+    let described: Value = serde_json::from_str(&text("xl", &["list", "-l", &guest.id])).expect("JSON");
+    let [domain] = &list(described)[..] else { panic!("more than one") };
+    assert_eq!(domain["domid"].to_string(), guest.id);
+    let (config, ours) = (&domain["config"], tool(&["info", &guest.id]));
+    let (creation, build) = (&config["c_info"], &config["b_info"]);
+    assert_eq!((&ours["name"], &ours["uuid"]), (&creation["name"], &creation["uuid"]), "{config}");
+    let kind = creation["type"].as_str().expect("a type");
+    assert_eq!(ours["kind"].as_str() == Some("pv"), kind == "pv", "{config}");
+    assert_eq!(ours["max_vcpus"].as_u64(), build["max_vcpus"].as_u64().or(Some(1)), "{config}");
+    // xl allows a little more than it is told, for what is no memory to the guest
+    let (limit, told) = (ours["max_memory_kib"].as_u64(), build["max_memkb"].as_u64());
+    let (limit, told) = (limit.expect("a number"), told.expect("a number"));
+    assert!((told..told + (8 << 10)).contains(&limit), "{limit} {config}");
 }
 
 #[test]

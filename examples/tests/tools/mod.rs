@@ -45,7 +45,7 @@ impl Bare {
 
     /// The third letter of the state that `xl` prints.
     pub(crate) fn is_paused(&self) -> bool {
-        let line = xl_table(&["list"]).into_iter().find(|line| line.contains(&self.id));
+        let line = xl_table(&["list"]).into_iter().find(|line| line.iter().rev().nth(4) == Some(&self.id));
         line.expect("xl lists it").iter().rev().nth(1).expect("a state").contains('p')
     }
 }
