@@ -6,7 +6,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{output, xenctrl, xl_info};
+use common::{free_cpu, output, xenctrl, xl_info};
 use xen_ctrl::domain::{CreateDomain, DomainKind};
 use xen_ctrl::host::{CpuPlace, Host, MemoryRegion, Numa, PageResult, PageState, PciNode};
 use xen_ctrl::memory::Allocation;
@@ -152,7 +152,7 @@ fn devices_are_known_or_not() {
 
 #[test]
 #[ignore = "needs Xen dom0"]
-fn the_only_cpu_stays_on() {
+fn a_cpu_is_switched_off_and_on() {
     let xen = xenctrl();
     let host = xen.host();
     if cfg!(target_arch = "aarch64") {
@@ -164,6 +164,23 @@ fn the_only_cpu_stays_on() {
     assert_eq!(host.online_cpu(4000).expect_err("no such CPU").errno(), Some(EINVAL));
     assert_eq!(host.online_cpu(0).expect_err("it is on").errno(), Some(EEXIST));
     assert!(is_unsupported(&host.disable_smt()), "this processor has one thread for each core");
+
+    let cpu = free_cpu(&xen);
+    let online = || host.info().expect("the host").cpus;
+    let before = online();
+    let is_on = || host.cpu_state(cpu).expect("answered").expect("it is there").online;
+    assert!(is_on());
+    host.offline_cpu(cpu).expect("nobody needs it");
+    assert!(!is_on() && !xen.free_cpus().expect("answered").contains(cpu));
+    assert_eq!(online(), before - 1, "the other hypercall agrees");
+    assert_eq!(xl_info()["nr_cpus"], online().to_string());
+    host.online_cpu(cpu).expect("back");
+    assert!(is_on());
+    assert_eq!(online(), before);
+    // where Xen puts it
+    if xen.cpupool(0).info().expect("the first cpupool").cpus.contains(cpu) {
+        xen.cpupool(0).remove_cpu(cpu).expect("free again");
+    }
 }
 
 #[test]
