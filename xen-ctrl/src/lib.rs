@@ -31,6 +31,7 @@ mod error;
 pub mod host;
 pub mod hypfs;
 pub mod memory;
+mod patience;
 pub mod pv;
 pub mod sched;
 pub mod vcpu;

@@ -26,8 +26,6 @@ pub use state::{ExtendedState, Msr};
 pub use translate::AddressSpace;
 pub(crate) use translate::{WORDS, read_words};
 
-use std::io;
-
 use xen_sys::xen_public::domctl::Domctl;
 use xen_sys::xen_public::errno::ESRCH;
 use xen_sys::{DomId, VcpuId};
@@ -67,7 +65,7 @@ impl Vcpu<'_> {
     }
 
     /// Issues an operation on the vCPU.
-    fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
+    pub(crate) fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
         self.xen.domctl(self.domain, operation).map_err(|error| self.explain(error))
     }
 
@@ -75,8 +73,7 @@ impl Vcpu<'_> {
     fn explain(&self, error: Error) -> Error {
         match error {
             Error::NoSuchDomain { operation, domain } if self.xen.domain(domain).info().is_ok() => {
-                let source = io::Error::from_raw_os_error(ESRCH);
-                Error::Refused { operation, domain: Some(domain), source }
+                Error::refused(operation, Some(domain), ESRCH)
             }
             error => error,
         }
