@@ -1,8 +1,5 @@
 //! Cpupools: CPUs and domains that belong together, with a scheduler.
 
-use std::thread;
-use std::time::Duration;
-
 use xen_sys::DomId;
 use xen_sys::xen_public::errno::{EAGAIN, EBUSY, ENOENT};
 use xen_sys::xen_public::sysctl::{
@@ -10,12 +7,12 @@ use xen_sys::xen_public::sysctl::{
     CPUPOOL_MOVEDOMAIN, CPUPOOL_RMCPU, CpupoolOp, CpupoolRecord, Sysctl,
 };
 
+use crate::patience::patiently;
 use crate::sched::Scheduler;
 use crate::{CpuMap, Error, Xenctrl};
 
-/// How often, and how far apart, an operation is tried that Xen is too busy for: half a second in all.
+/// How often an operation is tried that Xen is too busy for: half a second in all.
 const TRIES: u32 = 50;
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// What is known of a cpupool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,11 +127,7 @@ impl CpuPool<'_> {
     pub fn info(&self) -> Result<CpuPoolInfo, Error> {
         // a number that is not used gives the next cpupool
         let info = self.xen.first_cpupool(self.id)?.filter(|info| info.id == self.id);
-        info.ok_or_else(|| Error::Refused {
-            operation: CpupoolOp::COMMAND.name,
-            domain: None,
-            source: std::io::Error::from_raw_os_error(ENOENT),
-        })
+        info.ok_or_else(|| Error::refused(CpupoolOp::COMMAND.name, None, ENOENT))
     }
 
     /// Ends it. Its CPUs are free then. One hypercall, repeated for half a second at most while Xen is busy.
@@ -193,15 +186,6 @@ impl CpuPool<'_> {
 
     /// Tries again while Xen is busy: a domain is being destroyed, or the CPU does something for Xen itself.
     fn change(&self, operation: &CpupoolOp<'_>) -> Result<(), Error> {
-        let mut tries = 1;
-        loop {
-            match self.xen.sysctl(operation) {
-                Err(error) if matches!(error.errno(), Some(EAGAIN | EBUSY)) && tries < TRIES => {
-                    tries += 1;
-                    thread::sleep(PAUSE);
-                }
-                answer => return answer.map(drop),
-            }
-        }
+        patiently(TRIES, &[EAGAIN, EBUSY], || self.xen.sysctl(operation).map(drop))
     }
 }

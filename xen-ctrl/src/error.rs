@@ -122,6 +122,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A refusal that Xen did not have to be asked for, with the error number that it would have.
+    pub(crate) fn refused(operation: &'static str, domain: Option<DomId>, errno: i32) -> Self {
+        Self::Refused { operation, domain, source: io::Error::from_raw_os_error(errno) }
+    }
+
     /// Xen's error number, if it was Xen that refused.
     #[must_use]
     pub fn errno(&self) -> Option<i32> {

@@ -7,6 +7,7 @@ use xen_sys::xen_public::errno::ENOBUFS;
 use xen_sys::xen_public::hypfs::{self, HypfsEntry, HypfsListEntry, HypfsVersion, ReadHypfs, WriteHypfs};
 use xen_sys::zerocopy::FromBytes;
 
+use crate::host::text;
 use crate::{Error, Xenctrl};
 
 /// The hypervisor's file system, if it was built with one (`CONFIG_HYPFS`): what it was built of (`/buildinfo`), its parameters
@@ -189,12 +190,6 @@ fn widened(bytes: &[u8], fill: u8) -> [u8; 8] {
         *wide = *byte;
     }
     wide
-}
-
-/// Text as far as the zero.
-fn text(bytes: &[u8]) -> String {
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// The entries of a directory.

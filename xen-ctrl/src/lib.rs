@@ -34,6 +34,7 @@ pub mod hvm;
 pub mod hypfs;
 pub mod memory;
 pub mod passthrough;
+mod patience;
 pub mod pv;
 pub mod sched;
 pub mod vcpu;

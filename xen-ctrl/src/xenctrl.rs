@@ -2,10 +2,10 @@
 
 use xen_call::version::XenVersion;
 use xen_call::{Answer, Attempt, Operation, Xencall};
-use xen_sys::DomId;
 use xen_sys::xen_public::domctl::{Domctl, DomctlCall};
-use xen_sys::xen_public::errno::{EACCES, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
+use xen_sys::xen_public::errno::{EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRCH};
 use xen_sys::xen_public::sysctl::{Sysctl, SysctlCall};
+use xen_sys::{DomId, OtherDomain};
 
 use crate::{Abi, Domain, Error, Host};
 
@@ -146,6 +146,11 @@ impl Xenctrl {
         }
         let needs = Some(XenVersion { major: 4, minor });
         Err(Error::Unsupported { operation, needs, running: self.abi.xen })
+    }
+
+    /// Fails for the caller's own domain, with `EINVAL`.
+    pub(crate) fn other_domain(&self, id: DomId, operation: &'static str) -> Result<OtherDomain, Error> {
+        self.call.other_domain(id)?.ok_or_else(|| Error::refused(operation, Some(id), EINVAL))
     }
 
     /// Says what an error number means for this operation.

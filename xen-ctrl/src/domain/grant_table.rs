@@ -108,8 +108,7 @@ impl Domain<'_> {
     /// The status of an operation as an error: as the error number that Xen uses elsewhere.
     fn grant_result(&self, operation: &'static str, status: GrantStatus) -> Result<(), Error> {
         let domain = Some(self.id);
-        let refused =
-            |errno| Error::Refused { operation, domain, source: io::Error::from_raw_os_error(errno) };
+        let refused = |errno| Error::refused(operation, domain, errno);
         Err(match status {
             GrantStatus::OKAY => return Ok(()),
             GrantStatus::BAD_DOMAIN => Error::NoSuchDomain { operation, domain: self.id },

@@ -28,11 +28,12 @@ pub use state::{DomainCapabilities, DomainState, StateFlags};
 pub use vnuma::VirtualNode;
 
 use xen_sys::DomId;
+use xen_sys::xen_public::errno::ESRCH;
 
-use crate::Xenctrl;
 use crate::memory::DomainMemory;
 use crate::passthrough::Passthrough;
 use crate::pv::PageTables;
+use crate::{Error, Xenctrl};
 
 /// A domain, by its number: what can be done with it.
 ///
@@ -65,9 +66,20 @@ impl<'a> Domain<'a> {
     pub fn page_tables(&self) -> PageTables<'a> {
         PageTables::new(self.xen, self.id)
     }
+
     /// The devices of the host's that it is given.
     #[must_use]
     pub fn passthrough(&self) -> Passthrough<'a> {
         Passthrough::new(self.xen, self.id)
+    }
+
+    /// Xen has the same error number for a domain and for a part of it (a vCPU, a device) that is not there; here they are told apart.
+    pub(crate) fn unless_a_part_is_missing(&self, error: Error) -> Error {
+        match error {
+            Error::NoSuchDomain { operation, domain } if self.info().is_ok() => {
+                Error::refused(operation, Some(domain), ESRCH)
+            }
+            error => error,
+        }
     }
 }

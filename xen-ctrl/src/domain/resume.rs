@@ -1,7 +1,5 @@
 //! Continuing a guest whose suspend was cancelled.
 
-use std::io;
-
 use xen_sys::VcpuId;
 use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::hvm::{GetHvmParam, Param};
@@ -28,12 +26,7 @@ impl Domain<'_> {
     pub fn resume_cancelled(&self) -> Result<(), Error> {
         let info = self.info()?;
         if info.shutdown_reason != Some(ShutdownReason::Suspend) {
-            let source = io::Error::from_raw_os_error(EINVAL);
-            return Err(Error::Refused {
-                operation: "XEN_DOMCTL_resumedomain",
-                domain: Some(self.id),
-                source,
-            });
+            return Err(Error::refused("XEN_DOMCTL_resumedomain", Some(self.id), EINVAL));
         }
         if self.waits_for_an_answer(&info)? {
             let vcpu = self.vcpu(VcpuId::new(0)); // the one that suspends

@@ -1,6 +1,5 @@
 //! Properties of a domain that can be set, and mostly read.
 
-use std::io;
 use std::time::Duration;
 
 #[cfg(target_arch = "x86_64")]
@@ -226,8 +225,7 @@ impl Domain<'_> {
             GuestWidth::Bits64 => 64,
         };
         if cfg!(target_arch = "aarch64") && self.info()?.max_vcpu.is_none() {
-            let (operation, domain) = ("XEN_DOMCTL_set_address_size", Some(self.id));
-            return Err(Error::Refused { operation, domain, source: io::Error::from_raw_os_error(EINVAL) });
+            return Err(Error::refused("XEN_DOMCTL_set_address_size", Some(self.id), EINVAL));
         }
         self.xen.domctl(self.id, &SetAddressSize(AddressSize { size })).map(drop)
     }

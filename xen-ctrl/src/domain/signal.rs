@@ -1,9 +1,6 @@
 //! Shutting a domain down, and other signals to it.
 
-use std::io;
-
 use xen_sys::xen_public::domctl::{self, DebugOp, SendTrigger, SoftReset, Subscribe};
-use xen_sys::xen_public::errno::ESRCH;
 use xen_sys::xen_public::sched::RemoteShutdown;
 use xen_sys::{Port, VcpuId};
 
@@ -74,8 +71,7 @@ impl Domain<'_> {
             Trigger::Power => domctl::SENDTRIGGER_POWER,
             Trigger::Sleep => domctl::SENDTRIGGER_SLEEP,
         };
-        let answer = self.xen.domctl(self.id, &SendTrigger { trigger, vcpu: vcpu.get() });
-        answer.map(drop).map_err(|error| self.unless_something_else_is_missing(error))
+        self.vcpu(vcpu).domctl(&SendTrigger { trigger, vcpu: vcpu.get() }).map(drop)
     }
 
     /// Lets one vCPU of an HVM domain go step by step; each step goes to the vm-event ring or the debugger.
@@ -105,16 +101,5 @@ impl Domain<'_> {
     #[doc(alias = "XEN_DOMCTL_subscribe")]
     pub fn subscribe_suspend(&self, port: Port) -> Result<(), Error> {
         self.xen.domctl(self.id, &Subscribe { port: port.get() }).map(drop)
-    }
-
-    /// Where `ESRCH` need not mean the domain: asks whether that is there.
-    pub(crate) fn unless_something_else_is_missing(&self, error: Error) -> Error {
-        match error {
-            Error::NoSuchDomain { operation, domain } if self.info().is_ok() => {
-                let source = io::Error::from_raw_os_error(ESRCH);
-                Error::Refused { operation, domain: Some(domain), source }
-            }
-            error => error,
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! The host's processors: where they are, what they are, how idle, which are on.
 
-use std::thread;
 use std::time::Duration;
 
 use xen_sys::xen_public::errno::EBUSY;
@@ -10,10 +9,10 @@ use xen_sys::xen_public::sysctl::{self, CpuHotplug, CpuIdle, GetCpuInfo, INVALID
 
 use super::{Host, size};
 use crate::Error;
+use crate::patience::patiently;
 
-/// How often an operation is tried that fails because another one on CPUs is going on, and the pause in between.
-const TRIES: usize = 10;
-const PAUSE: Duration = Duration::from_millis(10);
+/// How often an operation is tried that fails because another one on CPUs is going on: a tenth of a second in all.
+const TRIES: u32 = 10;
 
 /// Where a CPU is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +144,7 @@ impl Host<'_> {
     }
 
     fn hotplug(self, cpu: u32, op: u32) -> Result<(), Error> {
-        patiently(|| self.xen.sysctl(&CpuHotplug { cpu, op }).map(drop))
+        patiently(TRIES, &[EBUSY], || self.xen.sysctl(&CpuHotplug { cpu, op }).map(drop))
     }
 
     /// Which processor a CPU is; `None` if it is off or there is none of this number. One hypercall.
@@ -212,15 +211,4 @@ fn place(place: &sysctl::CpuPlace) -> Option<CpuPlace> {
         socket: place.socket,
         node: (place.node != INVALID_NODE_ID).then_some(place.node),
     })
-}
-
-/// Tries again, some times, while Xen says `EBUSY`.
-fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    for _ in 1..TRIES {
-        match attempt() {
-            Err(error) if error.errno() == Some(EBUSY) => thread::sleep(PAUSE),
-            outcome => return outcome,
-        }
-    }
-    attempt()
 }

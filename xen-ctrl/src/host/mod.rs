@@ -59,7 +59,7 @@ fn size(number: u32) -> usize {
 }
 
 /// A text that ends with its first NUL, or with the field.
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

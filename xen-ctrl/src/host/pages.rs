@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use bitflags::bitflags;
+use xen_call::HypercallBuffer;
 use xen_sys::xen_public::operation::Command;
 use xen_sys::xen_public::sysctl::{self, PageOffline, Sysctl};
 
@@ -137,22 +138,20 @@ impl Host<'_> {
         let mut outcomes = Vec::new();
         while start < end {
             let count = BATCH.min(end - start);
-            let mut batch = vec![sysctl::PAGE_INVALID; usize::try_from(count).unwrap_or(usize::MAX)];
-            self.page_batch(command, start, &mut batch)?;
-            outcomes.extend(batch.into_iter().map(&decode));
+            outcomes.extend(self.page_batch(command, start, count)?.iter().copied().map(&decode));
             start += count;
         }
         Ok(outcomes)
     }
 
-    fn page_batch(self, command: u32, start: u64, outcomes: &mut [u32]) -> Result<(), Error> {
-        let mut buffer = self.xen.xencall().buffer_from(outcomes)?;
+    fn page_batch(self, command: u32, start: u64, count: u64) -> Result<HypercallBuffer<[u32]>, Error> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let mut outcomes = self.xen.xencall().zeroed_buffer(count)?;
+        outcomes.fill(sysctl::PAGE_INVALID);
         let operation =
-            u32::try_from(start).ok().and_then(|start| PageOffline::new(command, start, buffer.lend()));
-        let operation = operation.ok_or_else(too_high)?;
-        self.xen.sysctl(&operation)?;
-        outcomes.copy_from_slice(&buffer);
-        Ok(())
+            u32::try_from(start).ok().and_then(|start| PageOffline::new(command, start, outcomes.lend()));
+        self.xen.sysctl(&operation.ok_or_else(too_high)?)?;
+        Ok(outcomes)
     }
 }
 

@@ -132,8 +132,11 @@ impl Hvm<'_> {
         let mut bytes = self.xen.xencall().zeroed_buffer::<u8>(size)?;
         let written = self.xen.domctl(self.id, &GetHvmContext(bytes.lend()))?.size;
         let written = usize::try_from(written).unwrap_or(usize::MAX).min(bytes.len());
-        HvmContext::from_bytes(&bytes[..written])
-            .map_err(|error| self.refused(operation, io::Error::new(io::ErrorKind::InvalidData, error)))
+        HvmContext::from_bytes(&bytes[..written]).map_err(|error| Error::Refused {
+            operation,
+            domain: Some(self.id),
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        })
     }
 
     /// Sets the state of the virtual hardware: what [`context`](Self::context) gave, here or on another host; or records of one's own,
@@ -150,8 +153,7 @@ impl Hvm<'_> {
         let first = context.records.first().map(|record| record.code);
         if cfg!(target_arch = "x86_64") && first != Some(HEADER) {
             // Xen does not say that this is what is wrong
-            let source = io::Error::from_raw_os_error(EINVAL);
-            return Err(self.refused(SetHvmContext::COMMAND.name, source));
+            return Err(Error::refused(SetHvmContext::COMMAND.name, Some(self.id), EINVAL));
         }
         let mut bytes = self.xen.xencall().buffer_from(&context.to_bytes())?;
         self.xen.domctl(self.id, &SetHvmContext(bytes.lend())).map(drop)
@@ -181,10 +183,6 @@ impl Hvm<'_> {
         if self.xen.domain(self.id).info()?.max_vcpu.is_some() {
             return Ok(());
         }
-        Err(self.refused(operation, io::Error::from_raw_os_error(ENODATA)))
-    }
-
-    fn refused(&self, operation: &'static str, source: io::Error) -> Error {
-        Error::Refused { operation, domain: Some(self.id), source }
+        Err(Error::refused(operation, Some(self.id), ENODATA))
     }
 }

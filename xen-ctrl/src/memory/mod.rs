@@ -19,9 +19,6 @@ pub use physmap::PageSource;
 pub use reservation::{Allocation, NodeChoice};
 pub use vnuma::{NodeRange, VirtualNuma};
 
-use std::io;
-
-use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::memory::{
     CurrentReservation, GetPodTarget, MaximumGpfn, MaximumReservation, PodTarget, SetPodTarget,
 };
@@ -125,11 +122,11 @@ impl<'a> DomainMemory<'a> {
 
     /// Fails for the caller's own domain.
     fn other(&self, operation: &'static str) -> Result<OtherDomain, Error> {
-        self.xen.xencall().other_domain(self.id)?.ok_or_else(|| self.refused(operation, EINVAL))
+        self.xen.other_domain(self.id, operation)
     }
 
     fn refused(&self, operation: &'static str, errno: i32) -> Error {
-        Error::Refused { operation, domain: Some(self.id), source: io::Error::from_raw_os_error(errno) }
+        Error::refused(operation, Some(self.id), errno)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use xen_sys::xen_public::domctl::{
     ADD_MAPPING, IoportMapping, MapDeviceMemory, MemoryMapping, REMOVE_MAPPING,
 };
-use xen_sys::xen_public::errno::{E2BIG, EINVAL};
+use xen_sys::xen_public::errno::E2BIG;
 use xen_sys::xen_public::operation::Operation;
 use xen_sys::{Gfn, Mfn};
 
@@ -122,10 +122,7 @@ impl Passthrough<'_> {
 
     /// How many frames of this part Xen has done, at least one if there are any.
     fn change_part(&self, mapping: MemoryMapping) -> Result<u64, Error> {
-        let Some(domain) = self.xen.xencall().other_domain(self.id)? else {
-            let source = io::Error::from_raw_os_error(EINVAL);
-            return Err(Error::Refused { operation: MEMORY_MAPPING, domain: Some(self.id), source });
-        };
+        let domain = self.xen.other_domain(self.id, MEMORY_MAPPING)?;
         let operation = MapDeviceMemory { version: self.xen.abi().domctl, domain, mapping };
         let answer = self.xen.call(Some(self.id), &operation)?;
         Ok(match answer.value.unsigned_abs() {

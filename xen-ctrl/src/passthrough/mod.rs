@@ -37,7 +37,7 @@ pub use pirqs::Pirqs;
 use xen_sys::DomId;
 use xen_sys::xen_public::domctl::Domctl;
 
-use crate::{Domain, Error, Xenctrl};
+use crate::{Error, Xenctrl};
 
 /// The devices of the host's that a domain is given; made by [`Domain::passthrough`](crate::Domain::passthrough).
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +53,7 @@ impl<'a> Passthrough<'a> {
 
     /// Issues an operation in which `ESRCH` need not mean the domain.
     fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
-        let domain = Domain::new(self.xen, self.id);
-        let answer = self.xen.domctl(self.id, operation);
-        answer.map_err(|error| domain.unless_something_else_is_missing(error))
+        let domain = self.xen.domain(self.id);
+        self.xen.domctl(self.id, operation).map_err(|error| domain.unless_a_part_is_missing(error))
     }
 }

@@ -11,14 +11,12 @@ pub use info::MemoryInfo;
 pub use m2p::M2p;
 pub use p2m::P2m;
 
-use std::io;
-
 use xen_sys::xen_public::errno::EINVAL;
 use xen_sys::xen_public::mmu::{
     MachphysUpdate, MmuUpdate, MmuUpdateEntry, Mmuext, MmuextCommand, PT_UPDATE, PT_UPDATE_NO_TRANSLATE,
     PT_UPDATE_PRESERVE_AD,
 };
-use xen_sys::{DomId, Gfn, Mfn, OtherDomain};
+use xen_sys::{DomId, Gfn, Mfn};
 
 use crate::{Error, Xenctrl};
 
@@ -126,7 +124,7 @@ impl<'a> PageTables<'a> {
     }
 
     fn extended(&self, frame: Mfn, command: MmuextCommand) -> Result<(), Error> {
-        let domain = self.other("__HYPERVISOR_mmuext_op")?;
+        let domain = self.xen.other_domain(self.id, "__HYPERVISOR_mmuext_op")?;
         self.xen.call(Some(self.id), &Mmuext::new(domain, command, frame)).map(drop)
     }
 
@@ -146,8 +144,8 @@ impl<'a> PageTables<'a> {
         let entries: Vec<_> = updates.iter().map(|update| update.to_entry()).collect();
         let mut entries = self.xen.xencall().buffer_from(&entries)?;
         let mut done = self.xen.xencall().buffer(0_u32)?;
-        let call = MmuUpdate::new(self.other(operation)?, entries.lend(), done.lend());
-        let call = call.ok_or_else(|| self.refused(operation))?;
+        let call = MmuUpdate::new(self.xen.other_domain(self.id, operation)?, entries.lend(), done.lend());
+        let call = call.ok_or_else(|| Error::refused(operation, Some(self.id), EINVAL))?;
         let outcome = self.xen.call(Some(self.id), &call);
         match outcome {
             Err(Error::Refused { operation, domain, source }) if *done > 0 => {
@@ -165,16 +163,7 @@ impl<'a> PageTables<'a> {
     /// As [`update`](Self::update) of one; [`Error::Refused`] with `EINVAL` if the frame is not the domain's.
     #[doc(alias = "MMU_MACHPHYS_UPDATE")]
     pub fn set_gfn(&self, frame: Mfn, is: Gfn) -> Result<(), Error> {
-        let domain = self.other("MMU_MACHPHYS_UPDATE")?;
+        let domain = self.xen.other_domain(self.id, "MMU_MACHPHYS_UPDATE")?;
         self.xen.call(Some(self.id), &MachphysUpdate::new(domain, frame, is)).map(drop)
-    }
-
-    /// Fails for the caller's own domain.
-    fn other(&self, operation: &'static str) -> Result<OtherDomain, Error> {
-        self.xen.xencall().other_domain(self.id)?.ok_or_else(|| self.refused(operation))
-    }
-
-    fn refused(&self, operation: &'static str) -> Error {
-        Error::Refused { operation, domain: Some(self.id), source: io::Error::from_raw_os_error(EINVAL) }
     }
 }

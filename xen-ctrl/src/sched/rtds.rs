@@ -1,6 +1,5 @@
 //! The rtds scheduler: real time.
 
-use std::io;
 use std::time::Duration;
 
 use xen_sys::xen_public::domctl::{DomainRtds, SCHEDRT_EXTRA, VcpuParameters, VcpuRtds};
@@ -71,12 +70,7 @@ impl Domain<'_> {
     pub fn set_rtds(&self, period: Duration, budget: Duration) -> Result<(), Error> {
         // Xen does not look, here
         if budget > period {
-            let source = io::Error::from_raw_os_error(EINVAL);
-            return Err(Error::Refused {
-                operation: "XEN_DOMCTL_scheduler_op",
-                domain: Some(self.id),
-                source,
-            });
+            return Err(Error::refused("XEN_DOMCTL_scheduler_op", Some(self.id), EINVAL));
         }
         self.set_scheduler_parameters(DomainRtds::from(Reservation { period, budget, extra_time: false }))
     }

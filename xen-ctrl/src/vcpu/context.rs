@@ -108,8 +108,6 @@ mod form {
 mod form {
     //! Before Xen 4.16, processor states had 32 bits. The record of those days is shorter, so it fits in the present one's place.
 
-    use std::io;
-
     use xen_sys::xen_public::domctl::VcpuContext414;
     use xen_sys::xen_public::errno::EINVAL;
     use xen_sys::zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -132,11 +130,8 @@ mod form {
             if self.xen.abi().is_at_least(16) {
                 return Ok(*context);
             }
-            let old = VcpuContext414::try_from(*context).map_err(|_| Error::Refused {
-                operation: "XEN_DOMCTL_setvcpucontext",
-                domain: Some(self.domain),
-                source: io::Error::from_raw_os_error(EINVAL),
-            })?;
+            let old = VcpuContext414::try_from(*context)
+                .map_err(|_| Error::refused("XEN_DOMCTL_setvcpucontext", Some(self.domain), EINVAL))?;
             let mut record = VcpuContext::new_zeroed();
             record.as_mut_bytes()[..size_of::<VcpuContext414>()].copy_from_slice(old.as_bytes());
             Ok(record)

@@ -1,7 +1,5 @@
 //! The registers of a vCPU of an HVM guest on x86.
 
-use std::io;
-
 use xen_sys::xen_public::errno::ENODATA;
 use xen_sys::xen_public::hvm::{GetHvmContextPartial, SaveCode};
 use xen_sys::zerocopy::{FromBytes, FromZeros};
@@ -26,11 +24,7 @@ impl Vcpu<'_> {
     pub fn hvm_context(&self) -> Result<Box<HvmCpu>, Error> {
         // Xen has no record of a vCPU that is off, and would not say why
         if !self.info()?.online {
-            return Err(Error::Refused {
-                operation: "XEN_DOMCTL_gethvmcontext_partial",
-                domain: Some(self.domain),
-                source: io::Error::from_raw_os_error(ENODATA),
-            });
+            return Err(Error::refused("XEN_DOMCTL_gethvmcontext_partial", Some(self.domain), ENODATA));
         }
         let mut room = self.xen.xencall().zeroed_buffer::<u8>(ROOM)?;
         let instance = self.id.get();

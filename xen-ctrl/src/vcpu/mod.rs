@@ -26,10 +26,7 @@ pub use state::{ExtendedState, Msr};
 pub use translate::AddressSpace;
 pub(crate) use translate::{WORDS, read_words};
 
-use std::io;
-
 use xen_sys::xen_public::domctl::Domctl;
-use xen_sys::xen_public::errno::ESRCH;
 use xen_sys::{DomId, VcpuId};
 
 use crate::{Domain, Error, Xenctrl};
@@ -67,18 +64,12 @@ impl Vcpu<'_> {
     }
 
     /// Issues an operation on the vCPU.
-    fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
+    pub(crate) fn domctl<T: Domctl>(&self, operation: &T) -> Result<T::Record, Error> {
         self.xen.domctl(self.domain, operation).map_err(|error| self.explain(error))
     }
 
-    /// Xen has the same error number for a domain and for a vCPU that are not there; here they are told apart.
+    /// Tells a domain that is not there from a vCPU that is not.
     fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::NoSuchDomain { operation, domain } if self.xen.domain(domain).info().is_ok() => {
-                let source = io::Error::from_raw_os_error(ESRCH);
-                Error::Refused { operation, domain: Some(domain), source }
-            }
-            error => error,
-        }
+        self.xen.domain(self.domain).unless_a_part_is_missing(error)
     }
 }

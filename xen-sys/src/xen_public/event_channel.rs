@@ -1,29 +1,9 @@
 //! `xen/include/public/event_channel.h`: what can be done with the event channels of another domain.
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
-use super::operation::{HypercallNumber, Operation};
+use super::operation::plain_operation;
 use super::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-/// Makes a record its own operation, one of `event_channel_op`. For records without addresses only.
-macro_rules! event_channel_op {
-    ($record:ident, $name:literal = $command:literal) => {
-        // SAFETY: Xen reads and writes one such record, of integers only, as the invocation vouches for.
-        unsafe impl Operation for $record {
-            const NUMBER: HypercallNumber = HypercallNumber::EVENT_CHANNEL_OP;
-            const NAME: &'static str = $name;
-            type Record = Self;
-
-            fn record(&self) -> Self {
-                *self
-            }
-
-            fn arguments(&self, record: u64) -> [u64; 5] {
-                [$command, record, 0, 0, 0]
-            }
-        }
-    };
-}
 
 /// `struct evtchn_alloc_unbound`: makes a port that another domain can connect to.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -38,7 +18,7 @@ pub struct AllocUnbound {
     pub port: u32,
 }
 layout!(AllocUnbound = "struct evtchn_alloc_unbound", 8, dom @ 0, remote_dom @ 2, port @ 4);
-event_channel_op!(AllocUnbound, "EVTCHNOP_alloc_unbound" = 6);
+plain_operation!(EVENT_CHANNEL_OP, AllocUnbound, "EVTCHNOP_alloc_unbound" = 6);
 
 constants! { u32:
     /// It is not in use.
@@ -81,7 +61,7 @@ layout!(
     PortStatus = "struct evtchn_status", 24,
     dom @ 0, port @ 4, status @ 8, vcpu @ 12, remote_dom("u.interdomain.dom") @ 16, remote_port("u.interdomain.port") @ 20,
 );
-event_channel_op!(PortStatus, "EVTCHNOP_status" = 5);
+plain_operation!(EVENT_CHANNEL_OP, PortStatus, "EVTCHNOP_status" = 5);
 
 impl PortStatus {
     /// The interrupt that the port is bound to, if it is.
@@ -91,7 +71,7 @@ impl PortStatus {
     }
 }
 
-/// `struct evtchn_close`: closes a port of the caller's own domain. No [`Operation`]: the kernel has ports that others must not close.
+/// `struct evtchn_close`: closes a port of the caller's own domain. It is no operation: the kernel has ports that others must not close.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[doc(alias = "evtchn_close")]
@@ -115,4 +95,4 @@ pub struct ResetPorts {
     pub dom: u16,
 }
 layout!(ResetPorts = "struct evtchn_reset", 2, dom @ 0);
-event_channel_op!(ResetPorts, "EVTCHNOP_reset" = 10);
+plain_operation!(EVENT_CHANNEL_OP, ResetPorts, "EVTCHNOP_reset" = 10);

@@ -179,7 +179,7 @@ pub struct SetupGrantTable<'a> {
 grant_table_op!(SetupGrantTable<'_>, SetupGrantTableRecord, "GNTTABOP_setup_table" = 2, this => SetupGrantTableRecord {
     dom: this.domain.get(),
     pad: 0,
-    nr_frames: u32::try_from(this.into.len() / size_of::<u64>()).unwrap_or(u32::MAX), // which is what Xen writes
+    nr_frames: this.into.room::<u64>(), // which is what Xen writes
     status: GrantStatus::OKAY,
     pad2: [0; 3],
     frame_list: this.into.address(),

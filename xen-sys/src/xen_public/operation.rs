@@ -107,6 +107,13 @@ impl GuestMemory<'_> {
     pub const fn len(&self) -> usize {
         self.length
     }
+
+    /// How many `T` have room in it.
+    #[must_use]
+    pub fn room<T>(&self) -> u32 {
+        const { assert!(size_of::<T>() > 0) };
+        u32::try_from(self.length / size_of::<T>()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A hypercall that is safe to issue.
@@ -134,3 +141,26 @@ pub unsafe trait Operation {
     /// The hypercall's arguments, given the address of the record (0 if that has no bytes).
     fn arguments(&self, record: u64) -> [u64; 5];
 }
+
+/// Makes a record its own operation, of a hypercall whose first argument says what is to be done and whose second is the record:
+/// `plain_operation!(SCHED_OP, RemoteShutdown, "SCHEDOP_remote_shutdown" = 4)`. For records without addresses only.
+macro_rules! plain_operation {
+    ($number:ident, $record:ident, $name:literal = $command:literal) => {
+        // SAFETY: Xen reads and writes one such record, of integers only, as the invocation vouches for.
+        unsafe impl $crate::xen_public::operation::Operation for $record {
+            const NUMBER: $crate::xen_public::operation::HypercallNumber =
+                $crate::xen_public::operation::HypercallNumber::$number;
+            const NAME: &'static str = $name;
+            type Record = Self;
+
+            fn record(&self) -> Self {
+                *self
+            }
+
+            fn arguments(&self, record: u64) -> [u64; 5] {
+                [$command, record, 0, 0, 0]
+            }
+        }
+    };
+}
+pub(crate) use plain_operation;

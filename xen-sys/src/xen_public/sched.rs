@@ -1,7 +1,7 @@
 //! `xen/include/public/sched.h`
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
-use super::operation::{HypercallNumber, Operation};
+use super::operation::plain_operation;
 use super::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -20,26 +20,6 @@ constants! { u32:
     SHUTDOWN_SOFT_RESET = "SHUTDOWN_soft_reset" = 5;
 }
 
-/// Makes a record its own operation, one of `sched_op`. For records without addresses only.
-macro_rules! sched_op {
-    ($record:ident, $name:literal = $command:literal) => {
-        // SAFETY: Xen reads one such record, of integers only, as the invocation vouches for.
-        unsafe impl Operation for $record {
-            const NUMBER: HypercallNumber = HypercallNumber::SCHED_OP;
-            const NAME: &'static str = $name;
-            type Record = Self;
-
-            fn record(&self) -> Self {
-                *self
-            }
-
-            fn arguments(&self, record: u64) -> [u64; 5] {
-                [$command, record, 0, 0, 0]
-            }
-        }
-    };
-}
-
 /// `struct sched_remote_shutdown`: shuts another domain down.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -53,7 +33,7 @@ pub struct RemoteShutdown {
     pub reason: u32,
 }
 layout!(RemoteShutdown = "struct sched_remote_shutdown", 8, domain_id @ 0, reason @ 4);
-sched_op!(RemoteShutdown, "SCHEDOP_remote_shutdown" = 4);
+plain_operation!(SCHED_OP, RemoteShutdown, "SCHEDOP_remote_shutdown" = 4);
 
 /// `struct sched_watchdog`: sets a timer that shuts the caller's domain down. The result is the number of a new one.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -66,4 +46,4 @@ pub struct SetWatchdog {
     pub timeout: u32,
 }
 layout!(SetWatchdog = "struct sched_watchdog", 8, id @ 0, timeout @ 4);
-sched_op!(SetWatchdog, "SCHEDOP_watchdog" = 6);
+plain_operation!(SCHED_OP, SetWatchdog, "SCHEDOP_watchdog" = 6);

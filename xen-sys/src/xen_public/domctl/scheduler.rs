@@ -198,8 +198,7 @@ unsafe impl Domctl for VcpuParameters<'_> {
     type Record = DomainSchedulerRecord;
 
     fn record(&self) -> DomainSchedulerRecord {
-        let count = self.vcpus.len() / size_of::<VcpuRtds>();
-        let nr_vcpus = u32::try_from(count).unwrap_or(u32::MAX);
+        let nr_vcpus = self.vcpus.room::<VcpuRtds>();
         let list = VcpuList { vcpus: self.vcpus.address(), nr_vcpus, padding: 0 };
         let cmd = if self.set { DOMAIN_SCHEDOP_PUTVCPUINFO } else { DOMAIN_SCHEDOP_GETVCPUINFO };
         DomainSchedulerRecord { sched_id: SCHEDULER_RTDS, cmd, u: zerocopy::transmute!(list) }

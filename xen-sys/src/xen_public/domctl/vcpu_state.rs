@@ -126,8 +126,7 @@ pub struct SetVcpuMsrs<'a> {
 }
 
 fn msrs(vcpu: u32, memory: &GuestMemory<'_>) -> VcpuMsrsRecord {
-    let count = memory.len() / size_of::<VcpuMsr>();
-    VcpuMsrsRecord { vcpu, msr_count: u32::try_from(count).unwrap_or(u32::MAX), msrs: memory.address() }
+    VcpuMsrsRecord { vcpu, msr_count: memory.room::<VcpuMsr>(), msrs: memory.address() }
 }
 
 // SAFETY: Xen writes at most `msr_count` registers, which is what the memory has room for.

@@ -47,11 +47,6 @@ pub struct SetVnuma<'a> {
     pub ranges: GuestMemory<'a>,
 }
 
-/// How many `T` the memory holds.
-fn count<T>(memory: &GuestMemory<'_>) -> u32 {
-    u32::try_from(memory.len() / size_of::<T>()).unwrap_or(u32::MAX)
-}
-
 // SAFETY: Xen only reads: as many numbers and ranges as there are; of the distances those of as many nodes, as both memories allow.
 unsafe impl Domctl for SetVnuma<'_> {
     const COMMAND: Command = command!("XEN_DOMCTL_setvnumainfo" = 74);
@@ -59,9 +54,9 @@ unsafe impl Domctl for SetVnuma<'_> {
 
     fn record(&self) -> SetVnumaRecord {
         SetVnumaRecord {
-            nr_vnodes: count::<u32>(&self.distances).isqrt().min(count::<u32>(&self.node_to_physical)),
-            nr_vmemranges: count::<VmemRange>(&self.ranges),
-            nr_vcpus: count::<u32>(&self.vcpu_to_node),
+            nr_vnodes: self.distances.room::<u32>().isqrt().min(self.node_to_physical.room::<u32>()),
+            nr_vmemranges: self.ranges.room::<VmemRange>(),
+            nr_vcpus: self.vcpu_to_node.room::<u32>(),
             pad: 0,
             vdistance: self.distances.address(),
             vcpu_to_vnode: self.vcpu_to_node.address(),

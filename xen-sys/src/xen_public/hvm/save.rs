@@ -45,7 +45,7 @@ unsafe impl Domctl for SetHvmContext<'_> {
     type Record = HvmContextRecord;
 
     fn record(&self) -> HvmContextRecord {
-        let size = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        let size = self.0.room::<u8>();
         HvmContextRecord { size, pad: 0, buffer: self.0.address() }
     }
 }

@@ -36,8 +36,7 @@ pub struct MemoryMap {
 layout!(MemoryMap = "struct xen_memory_map", 16, nr_entries @ 0, buffer @ 8);
 
 fn map_in(memory: &GuestMemory<'_>) -> MemoryMap {
-    let count = memory.len() / size_of::<MapEntry>();
-    MemoryMap { nr_entries: u32::try_from(count).unwrap_or(u32::MAX), pad: 0, buffer: memory.address() }
+    MemoryMap { nr_entries: memory.room::<MapEntry>(), pad: 0, buffer: memory.address() }
 }
 
 /// Asks for the memory map that the caller's own domain was given.
@@ -173,7 +172,7 @@ memory_op!(MachphysCompatMfnList<'_>, MachphysMfnListRecord, "XENMEM_machphys_co
 
 fn list_in(memory: &GuestMemory<'_>) -> MachphysMfnListRecord {
     MachphysMfnListRecord {
-        max_extents: u32::try_from(memory.len() / size_of::<u64>()).unwrap_or(u32::MAX),
+        max_extents: memory.room::<u64>(),
         pad: 0,
         extent_start: memory.address(),
         nr_extents: 0,
@@ -233,10 +232,9 @@ pub struct ReservedDeviceMemoryMap<'a> {
 
 impl ReservedDeviceMemoryMap<'_> {
     fn to_record(&self) -> ReservedDeviceMemoryMapRecord {
-        let room = self.into.len() / size_of::<ReservedDeviceMemory>();
         ReservedDeviceMemoryMapRecord {
             flags: if self.device.is_some() { 0 } else { RDM_ALL },
-            nr_entries: u32::try_from(room).unwrap_or(u32::MAX),
+            nr_entries: self.into.room::<ReservedDeviceMemory>(),
             buffer: self.into.address(),
             device: self.device.unwrap_or(PciDevice { seg: 0, bus: 0, devfn: 0 }),
             pad: 0,

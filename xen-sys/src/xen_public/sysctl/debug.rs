@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Sysctl`")]
 
 use super::Sysctl;
-use super::topology::room;
 use crate::xen_public::operation::{Command, GuestMemory, command};
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -34,7 +33,7 @@ unsafe impl Sysctl for DebugKeys<'_> {
     type Record = DebugKeysRecord;
 
     fn record(&self) -> DebugKeysRecord {
-        DebugKeysRecord { keys: self.keys.address(), nr_keys: room::<u8>(&self.keys), pad: 0 }
+        DebugKeysRecord { keys: self.keys.address(), nr_keys: self.keys.room::<u8>(), pad: 0 }
     }
 }
 
@@ -205,7 +204,7 @@ unsafe impl Sysctl for LockProfiles<'_> {
     fn record(&self) -> LockProfilesRecord {
         LockProfilesRecord {
             cmd: LOCKPROF_QUERY,
-            max_elem: room::<LockProfile>(&self.into),
+            max_elem: self.into.room::<LockProfile>(),
             nr_elem: 0,
             pad: 0,
             time: 0,

@@ -58,7 +58,7 @@ unsafe impl<R: DomainInfoRecord> Sysctl for GetDomainInfoList<'_, R> {
         GetDomainInfoListRecord {
             first_domain: self.first,
             pad: 0,
-            max_domains: u32::try_from(self.into.len() / size_of::<R>()).unwrap_or(u32::MAX),
+            max_domains: self.into.room::<R>(),
             buffer: self.into.address(),
             num_domains: 0,
             pad2: 0,

@@ -178,7 +178,7 @@ unsafe impl Sysctl for ReadConsole<'_> {
             pad: 0,
             index: self.from.unwrap_or(0),
             buffer: self.into.address(),
-            count: u32::try_from(self.into.len()).unwrap_or(u32::MAX),
+            count: self.into.room::<u8>(),
             pad2: 0,
         }
     }

@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Sysctl`")]
 
 use super::Sysctl;
-use super::topology::room;
 use crate::xen_public::operation::{Command, GuestMemory, command};
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -82,7 +81,7 @@ impl<'a> PageOffline<'a> {
     /// none, or the frames' numbers would exceed 32 bits.
     #[must_use]
     pub fn new(command: u32, start: u32, into: GuestMemory<'a>) -> Option<Self> {
-        let end = start.checked_add(room::<u32>(&into).checked_sub(1)?)?;
+        let end = start.checked_add(into.room::<u32>().checked_sub(1)?)?;
         Some(Self { command, start, end, into })
     }
 }

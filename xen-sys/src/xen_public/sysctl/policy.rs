@@ -2,7 +2,6 @@
 #![expect(unsafe_code, reason = "facts about the operations: see `Sysctl`")]
 
 use super::Sysctl;
-use super::topology::room;
 use crate::xen_public::operation::{Command, GuestMemory, command};
 use crate::xen_public::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -56,7 +55,7 @@ unsafe impl Sysctl for GetCpuFeatureset<'_> {
     fn record(&self) -> CpuFeaturesetRecord {
         CpuFeaturesetRecord {
             index: self.index,
-            nr_features: room::<u32>(&self.into),
+            nr_features: self.into.room::<u32>(),
             features: self.into.address(),
         }
     }
@@ -67,7 +66,7 @@ unsafe impl Sysctl for GetCpuFeatureset<'_> {
 mod x86 {
     use super::{
         Command, FromBytes, GuestMemory, Immutable, IntoBytes, KnownLayout, Sysctl, command, constants,
-        layout, room,
+        layout,
     };
     use crate::xen_public::domctl::Domctl;
 
@@ -164,8 +163,8 @@ mod x86 {
         fn record(&self) -> CpuPolicyRecord {
             CpuPolicyRecord {
                 index: self.index,
-                nr_leaves: room::<CpuidLeaf>(&self.leaves),
-                nr_msrs: room::<MsrEntry>(&self.msrs),
+                nr_leaves: self.leaves.room::<CpuidLeaf>(),
+                nr_msrs: self.msrs.room::<MsrEntry>(),
                 pad: 0,
                 leaves: self.leaves.address(),
                 msrs: self.msrs.address(),
@@ -203,8 +202,8 @@ mod x86 {
     impl DomainCpuPolicyRecord {
         fn new(leaves: &GuestMemory<'_>, msrs: &GuestMemory<'_>) -> Self {
             Self {
-                nr_leaves: room::<CpuidLeaf>(leaves),
-                nr_msrs: room::<MsrEntry>(msrs),
+                nr_leaves: leaves.room::<CpuidLeaf>(),
+                nr_msrs: msrs.room::<MsrEntry>(),
                 leaves: leaves.address(),
                 msrs: msrs.address(),
                 err_leaf: u32::MAX,

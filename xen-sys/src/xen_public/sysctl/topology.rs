@@ -22,11 +22,6 @@ constants! { u32:
     INVALID_DEV = "XEN_INVALID_DEV" = 0xffff_fffe;
 }
 
-/// How many `T` have room in `memory`.
-pub(super) fn room<T>(memory: &GuestMemory<'_>) -> u32 {
-    u32::try_from(memory.len() / size_of::<T>()).unwrap_or(u32::MAX)
-}
-
 /// `struct xen_sysctl_cpuinfo`
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -69,7 +64,7 @@ unsafe impl Sysctl for GetCpuInfo<'_> {
 
     fn record(&self) -> GetCpuInfoRecord {
         GetCpuInfoRecord {
-            max_cpus: room::<CpuIdle>(&self.into),
+            max_cpus: self.into.room::<CpuIdle>(),
             pad: 0,
             info: self.into.address(),
             nr_cpus: 0,
@@ -119,7 +114,7 @@ unsafe impl Sysctl for CpuTopology<'_> {
     type Record = CpuTopologyRecord;
 
     fn record(&self) -> CpuTopologyRecord {
-        CpuTopologyRecord { num_cpus: room::<CpuPlace>(&self.into), pad: 0, cputopo: self.into.address() }
+        CpuTopologyRecord { num_cpus: self.into.room::<CpuPlace>(), pad: 0, cputopo: self.into.address() }
     }
 }
 
@@ -165,7 +160,7 @@ impl<'a> NumaInfo<'a> {
     #[must_use]
     pub fn new(nodes: u32, memory: GuestMemory<'a>, distances: GuestMemory<'a>) -> Option<Self> {
         let pairs = u64::from(nodes).pow(2);
-        let fits = nodes <= room::<NodeMemory>(&memory) && pairs <= room::<u32>(&distances).into();
+        let fits = nodes <= memory.room::<NodeMemory>() && pairs <= distances.room::<u32>().into();
         fits.then_some(Self { nodes, memory, distances })
     }
 }
@@ -222,7 +217,7 @@ unsafe impl Sysctl for PciTopology<'_> {
 
     fn record(&self) -> PciTopologyRecord {
         PciTopologyRecord {
-            num_devs: room::<PciDevice>(&self.devices).min(room::<u32>(&self.nodes)),
+            num_devs: self.devices.room::<PciDevice>().min(self.nodes.room::<u32>()),
             pad: 0,
             devs: self.devices.address(),
             nodes: self.nodes.address(),
