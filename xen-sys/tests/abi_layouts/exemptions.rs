@@ -51,7 +51,6 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     // Facts about types
     ("Sysctl::COMMAND", "made by command!, which names it"),
     ("Domctl::COMMAND", "as above"),
-    ("ClosePort::COMMAND", "as above"),
     ("Domctl::STABLE", "a property of an operation"),
     ("Driver::PATH", "a file's name"),
     ("Driver::MODULE", "a kernel module's name"),
