@@ -1,0 +1,15 @@
+//! What is measured. A group is a function that sets its operations up; what they need lives as long as they do.
+
+mod events;
+mod grants;
+mod handles;
+
+use crate::operation::Operation;
+use anyhow::Result;
+
+/// Sets a group's operations up.
+type Make = fn() -> Result<Vec<Operation>>;
+
+/// All groups, by name.
+pub(crate) const GROUPS: [(&str, Make); 3] =
+    [("events", events::operations), ("grants", grants::operations), ("handles", handles::operations)];
