@@ -53,7 +53,7 @@ mod number {
     macro_rules! numbers {
         ($($name:ident = $number:ident),*) => {
             $(
-                #[expect(clippy::cast_sign_loss, reason = "they are positive")]
+                #[expect(clippy::cast_possible_truncation, reason = "small numbers")]
                 pub(super) const $name: usize = libc::$number as usize;
             )*
         };
