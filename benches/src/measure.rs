@@ -29,6 +29,7 @@ pub fn run(unit: Unit, filter: &str, allocations: fn() -> u64) -> Result<Run> {
     for (group, make) in GROUPS {
         for operation in make().with_context(|| format!("cannot set up {group}"))? {
             if format!("{group}: {}", operation.name).contains(filter) {
+                tell(group, &operation.name);
                 operations.push(meter.measure(group, operation)?);
             }
         }
@@ -70,7 +71,7 @@ impl Meter {
 
     fn measure(&mut self, group: &str, operation: Operation) -> Result<results::Operation> {
         let Operation { name, units, repeat, ours, c, floor } = operation;
-        let c = c.and_then(|c| c.inspect_err(|error| complain(group, &name, error)).ok());
+        let c = c.and_then(|c| c.inspect_err(|error| complain(error)).ok());
         let mut sides = [Some(ours), c, floor];
         let mut times = [const { Vec::new() }; 3];
         let start = Instant::now();
@@ -115,7 +116,12 @@ impl Meter {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a hint to whoever watches")]
-fn complain(group: &str, name: &str, error: &anyhow::Error) {
-    eprintln!("{group}: {name}: without the C libraries: {error:#}");
+#[expect(clippy::print_stderr, reason = "for whoever watches")]
+fn tell(group: &str, name: &str) {
+    eprintln!("{group}: {name}");
+}
+
+#[expect(clippy::print_stderr, reason = "for whoever watches")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("without the C libraries: {error:#}");
 }

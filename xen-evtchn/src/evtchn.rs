@@ -172,6 +172,7 @@ impl Evtchn {
         Ok(EventChannel::new(self.clone(), port))
     }
 
+    #[inline]
     pub(crate) fn notify(&self, port: Port) -> io::Result<()> {
         self.shared.device.submit(&mut Notify { port }).map(drop)
     }
@@ -188,6 +189,21 @@ impl Evtchn {
         self.ports().bound.remove(&port);
     }
 
+    /// Whether [`Evtchn::pending`] answers at once (so it is at first), or waits for a port when there is none.
+    ///
+    /// A thread that does nothing but wait for events takes them with one system call, not two, if it need not call
+    /// [`Evtchn::wait`]. It can be woken by an event on a channel of the handle to this domain itself. The mode is that of
+    /// the open file: of all clones, and of other processes that have the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] for what the kernel refuses.
+    #[doc(alias = "O_NONBLOCK")]
+    pub fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Error> {
+        let outcome = self.shared.device.set_nonblocking(nonblocking);
+        outcome.map_err(|source| Error::Device { call: "set_nonblocking", source })
+    }
+
     /// Waits until a port is pending, for as long as `timeout` says (for ever with `None`). False when the time is up.
     /// Signals do not end the wait. One system call.
     ///
@@ -202,7 +218,8 @@ impl Evtchn {
     }
 
     /// Takes pending ports, oldest first: at most as many as `ports` holds, and at most 1024 (on kernels with 4 KiB
-    /// pages). The value is how many; 0 means that none is pending. One system call, and no lock.
+    /// pages). The value is how many; 0 means that none is pending, unless the handle [waits](Evtchn::set_nonblocking) for
+    /// one. One system call, and no lock.
     ///
     /// The ports stay masked until [`Evtchn::unmask`]. If the kernel's ring has overflowed, the recovery of
     /// [`Evtchn::reset`] happens here, and all ports of the handle are handed out.

@@ -130,26 +130,25 @@ impl Gnttab {
     #[doc(alias = "GNTTABOP_copy")]
     pub fn copy(&self, segments: &mut [CopySegment<'_>]) -> Result<(), Error> {
         let count = segments.len();
-        segments.iter_mut().for_each(CopySegment::reset_status);
-        let mut rest = &mut *segments;
-        while let Some(first) = rest.first() {
-            let fills = first.fills_local_memory();
-            let length = rest.iter().take_while(|segment| segment.fills_local_memory() == fills).count();
-            let (run, others) = rest.split_at_mut(length);
-            self.copy_run(run).map_err(|source| Error::CopyCall { count, source })?;
-            rest = others;
-        }
-        let mut failures = segments.iter().enumerate().filter(|(_, segment)| !segment.status().is_okay());
-        match failures.next() {
-            None => Ok(()),
-            Some((first, segment)) => {
-                let status = segment.status();
-                Err(Error::Copy { failed: 1 + failures.count(), count, first, status })
-            }
-        }
+        let filling = segments.iter().filter(|segment| segment.fills_local_memory()).count();
+        let outcome = if filling == 0 || filling == count {
+            self.copy_run(segments)
+        } else {
+            segments.iter_mut().for_each(CopySegment::reset_status);
+            let mut runs =
+                segments.chunk_by_mut(|one, next| one.fills_local_memory() == next.fills_local_memory());
+            runs.try_for_each(|run| self.copy_run(run))
+        };
+        outcome.map_err(|source| Error::CopyCall { count, source })?;
+        // Without a branch for each, as there can be many.
+        let failed = segments.iter().filter(|segment| !segment.status().is_okay()).count();
+        if failed == 0 { Ok(()) } else { Err(copy_error(segments, failed)) }
     }
 
     fn copy_run(&self, run: &mut [CopySegment<'_>]) -> io::Result<()> {
+        if run.is_empty() {
+            return Ok(());
+        }
         let mut request = GrantCopy::new(run).ok_or(io::ErrorKind::InvalidInput)?;
         let outcome = self.shared.device.submit(&mut request);
         if outcome.is_err() {
@@ -302,6 +301,15 @@ impl<'a> Grants<'a> {
         };
         references.iter().map(move |&reference| Grant::new(domain, reference)).chain(grants.iter().copied())
     }
+}
+
+/// Some segments of a copy failed.
+#[cold]
+fn copy_error(segments: &[CopySegment<'_>], failed: usize) -> Error {
+    let mut statuses = segments.iter().map(CopySegment::status).enumerate();
+    let first = statuses.find(|(_, status)| !status.is_okay());
+    let (first, status) = first.unwrap_or((0, GrantStatus::UNKNOWN)); // there is one
+    Error::Copy { failed, count: segments.len(), first, status }
 }
 
 /// Counts pages in flight for as long as it lives.

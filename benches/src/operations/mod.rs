@@ -3,6 +3,7 @@
 mod events;
 mod grants;
 mod handles;
+mod ping_pong;
 
 use crate::operation::Operation;
 use anyhow::Result;
@@ -11,5 +12,9 @@ use anyhow::Result;
 type Make = fn() -> Result<Vec<Operation>>;
 
 /// All groups, by name.
-pub(crate) const GROUPS: [(&str, Make); 3] =
-    [("events", events::operations), ("grants", grants::operations), ("handles", handles::operations)];
+pub(crate) const GROUPS: [(&str, Make); 4] = [
+    ("events", events::operations),
+    ("ping-pong", ping_pong::operations),
+    ("grants", grants::operations),
+    ("handles", handles::operations),
+];
