@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "puts memfds in the devices' place, and plays the hypervisor")]
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -23,8 +24,10 @@ fn memfd() -> OwnedFd {
 }
 
 fn xencall() -> Xencall {
+    // Each mapping of it is memory of its own.
+    let zeros = File::options().read(true).write(true).open("/dev/zero").expect("always there");
     // SAFETY: the fake kernel takes every request.
-    unsafe { Xencall::from_fds(memfd(), Some(memfd())) }.expect("a handle")
+    unsafe { Xencall::from_fds(memfd(), Some(zeros.into())) }.expect("a handle")
 }
 
 /// A hypervisor: gets number and arguments, gives a result or an errno; the calls that were made are noted down.

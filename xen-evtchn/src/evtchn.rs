@@ -228,23 +228,39 @@ impl Evtchn {
     ///
     /// [`Error::Device`] for what `read(2)` refuses.
     #[doc(alias = "xenevtchn_pending")]
+    #[inline]
     pub fn pending(&self, ports: &mut [Port]) -> Result<usize, Error> {
         if ports.is_empty() {
             return Ok(0);
         }
+        if self.shared.recovered.load(Ordering::Acquire) {
+            return self.pending_after(None, ports);
+        }
+        match self.shared.device.read(ports.as_mut_bytes()) {
+            Ok(bytes) => Ok(bytes / size_of::<Port>()),
+            Err(error) => self.pending_after(Some(error), ports),
+        }
+    }
+
+    /// Goes on after reading ended in an error, or when there are recovered ports.
+    #[cold]
+    fn pending_after(&self, mut error: Option<io::Error>, ports: &mut [Port]) -> Result<usize, Error> {
         loop {
+            if let Some(error) = error {
+                match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(0),
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::FileTooLarge => self.reset()?,
+                    _ => return Err(Error::Device { call: "pending", source: error }),
+                }
+            }
             let recovered = self.take_recovered(ports);
             if recovered > 0 {
                 return Ok(recovered);
             }
             match self.shared.device.read(ports.as_mut_bytes()) {
                 Ok(bytes) => return Ok(bytes / size_of::<Port>()),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(0),
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::FileTooLarge => self.reset()?,
-                    _ => return Err(Error::Device { call: "pending", source: error }),
-                },
+                Err(next) => error = Some(next),
             }
         }
     }
@@ -271,21 +287,35 @@ impl Evtchn {
     ///
     /// [`Error::Device`] for what `write(2)` refuses; ports in front may be unmasked then.
     #[doc(alias = "xenevtchn_unmask")]
+    #[inline]
     pub fn unmask(&self, ports: &[Port]) -> Result<(), Error> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        match self.shared.device.write(ports.as_bytes()) {
+            Ok(bytes) if bytes == size_of_val(ports) => Ok(()),
+            outcome => self.unmask_after(outcome, ports),
+        }
+    }
+
+    /// Goes on after writing all of the ports at once ended in less, or in an error.
+    #[cold]
+    fn unmask_after(&self, mut outcome: io::Result<usize>, ports: &[Port]) -> Result<(), Error> {
         let failed = |source| Error::Device { call: "unmask", source };
         let mut left = ports;
-        while !left.is_empty() {
-            match self.shared.device.write(left.as_bytes()) {
+        loop {
+            match outcome {
                 // The kernel takes at most a page's worth, and says so.
                 Ok(bytes) => match left.get(bytes / size_of::<Port>()..) {
+                    Some([]) => return Ok(()),
                     Some(rest) if rest.len() < left.len() => left = rest,
                     _ => return Err(failed(ErrorKind::WriteZero.into())),
                 },
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
+            outcome = self.shared.device.write(left.as_bytes());
         }
-        Ok(())
     }
 
     /// Empties the kernel's ring of pending ports, and has [`Evtchn::pending`] hand out every bound port once, because any

@@ -76,8 +76,7 @@ impl Gnttab {
     /// Maps grants of one domain, for reading and writing: all or none.
     ///
     /// Page `n` of the mapping is `references[n]`. One request is one hypercall for all grants, and three system calls
-    /// (four in an auto-translated domain: HVM, PVH, Arm); unmapping is one more. Up to 32 grants need no allocation, and
-    /// neither do up to 512 in the stack's 4 KiB.
+    /// (four in an auto-translated domain: HVM, PVH, Arm); unmapping is one more. Up to 512 grants need no allocation.
     ///
     /// # Errors
     ///
@@ -128,23 +127,28 @@ impl Gnttab {
     #[doc(alias = "xengnttab_grant_copy")]
     #[doc(alias = "IOCTL_GNTDEV_GRANT_COPY")]
     #[doc(alias = "GNTTABOP_copy")]
+    #[inline]
     pub fn copy(&self, segments: &mut [CopySegment<'_>]) -> Result<(), Error> {
-        let count = segments.len();
-        let filling = segments.iter().filter(|segment| segment.fills_local_memory()).count();
-        let outcome = if filling == 0 || filling == count {
+        let all = if CopySegment::are_of_one_kind(segments) {
             self.copy_run(segments)
         } else {
-            segments.iter_mut().for_each(CopySegment::reset_status);
-            let mut runs =
-                segments.chunk_by_mut(|one, next| one.fills_local_memory() == next.fills_local_memory());
-            runs.try_for_each(|run| self.copy_run(run))
+            self.copy_mixed(segments)
         };
-        outcome.map_err(|source| Error::CopyCall { count, source })?;
-        // Without a branch for each, as there can be many.
-        let failed = segments.iter().filter(|segment| !segment.status().is_okay()).count();
-        if failed == 0 { Ok(()) } else { Err(copy_error(segments, failed)) }
+        match all {
+            Ok(()) if CopySegment::are_okay(segments) => Ok(()),
+            outcome => Err(copy_error(outcome, segments)),
+        }
     }
 
+    #[cold]
+    fn copy_mixed(&self, segments: &mut [CopySegment<'_>]) -> io::Result<()> {
+        segments.iter_mut().for_each(CopySegment::reset_status);
+        let mut runs =
+            segments.chunk_by_mut(|one, next| one.fills_local_memory() == next.fills_local_memory());
+        runs.try_for_each(|run| self.copy_run(run))
+    }
+
+    #[inline]
     fn copy_run(&self, run: &mut [CopySegment<'_>]) -> io::Result<()> {
         if run.is_empty() {
             return Ok(());
@@ -303,13 +307,17 @@ impl<'a> Grants<'a> {
     }
 }
 
-/// Some segments of a copy failed.
+/// The whole copy failed, or some of its segments.
 #[cold]
-fn copy_error(segments: &[CopySegment<'_>], failed: usize) -> Error {
-    let mut statuses = segments.iter().map(CopySegment::status).enumerate();
-    let first = statuses.find(|(_, status)| !status.is_okay());
-    let (first, status) = first.unwrap_or((0, GrantStatus::UNKNOWN)); // there is one
-    Error::Copy { failed, count: segments.len(), first, status }
+fn copy_error(outcome: io::Result<()>, segments: &[CopySegment<'_>]) -> Error {
+    let count = segments.len();
+    if let Err(source) = outcome {
+        return Error::CopyCall { count, source };
+    }
+    let statuses = segments.iter().map(CopySegment::status).enumerate();
+    let mut failures = statuses.filter(|(_, status)| !status.is_okay());
+    let (first, status) = failures.next().unwrap_or((0, GrantStatus::UNKNOWN)); // there is one
+    Error::Copy { failed: 1 + failures.count(), count, first, status }
 }
 
 /// Counts pages in flight for as long as it lives.

@@ -50,8 +50,8 @@ fn floor_of_map(pages: &SharedPages, count: u32) -> Result<Side> {
         map.send(device);
         let index = map.word(1);
         let memory = floor::map(device, index, count as usize * 4096);
-        memory.unmap();
         floor::ioctl(device, &mut UnmapGrantRef { index, count, padding: 0 });
+        memory.unmap();
     }))
 }
 
@@ -107,8 +107,8 @@ fn share(count: u32) -> Result<Operation> {
         share.send(device);
         let index = share.word(1);
         let memory = floor::map(device, index, count as usize * 4096);
-        memory.unmap();
         floor::ioctl(device, &mut DeallocGref { index, count, padding: 0 });
+        memory.unmap();
     });
     Ok(Operation::new(format!("share and release {count}"), ours).units(count).c(c).floor(floor))
 }

@@ -128,6 +128,21 @@ impl<'a> CopySegment<'a> {
     pub fn fills_local_memory(&self) -> bool {
         self.raw.flags & DEST_GRANT == 0
     }
+
+    /// Whether all these fill local memory, or none does: then one call takes them. Without a branch for each, as there can
+    /// be many.
+    #[must_use]
+    pub fn are_of_one_kind(segments: &[Self]) -> bool {
+        let flags = segments.iter().map(|segment| segment.raw.flags);
+        let (any, all) = flags.fold((0, u16::MAX), |(any, all), flags| (any | flags, all & flags));
+        segments.is_empty() || (any ^ all) & DEST_GRANT == 0
+    }
+
+    /// Whether all these were copied. Without a branch for each, either.
+    #[must_use]
+    pub fn are_okay(segments: &[Self]) -> bool {
+        segments.iter().fold(0, |any, segment| any | segment.raw.status.get()) == 0
+    }
 }
 
 impl fmt::Debug for CopySegment<'_> {
