@@ -71,7 +71,7 @@ impl Meter {
 
     fn measure(&mut self, group: &str, operation: Operation) -> Result<results::Operation> {
         let Operation { name, units, repeat, ours, c, floor } = operation;
-        let c = c.and_then(|c| c.inspect_err(|error| complain(error)).ok());
+        let c = c.and_then(|c| c.inspect_err(complain).ok());
         let mut sides = [Some(ours), c, floor];
         let mut times = [const { Vec::new() }; 3];
         let start = Instant::now();

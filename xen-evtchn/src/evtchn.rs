@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "adopts a file descriptor")]
 
 use crate::{Error, EventChannel};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,9 +44,24 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Ports {
-    bound: BTreeSet<Port>,
+    /// Sorted. In a vector, because mostly it is the last port that comes or goes.
+    bound: Vec<Port>,
     /// Ports that a reset may have cost an event, still to be handed out.
     recovered: VecDeque<Port>,
+}
+
+impl Ports {
+    fn add(&mut self, port: Port) {
+        if let Err(place) = self.bound.binary_search(&port) {
+            self.bound.insert(place, port);
+        }
+    }
+
+    fn remove(&mut self, port: Port) {
+        if let Ok(place) = self.bound.binary_search(&port) {
+            self.bound.remove(place);
+        }
+    }
 }
 
 impl Evtchn {
@@ -160,14 +175,14 @@ impl Evtchn {
     /// A port that is not bound shows itself with the first [`EventChannel::notify`].
     #[must_use = "dropping the channel unbinds the port"]
     pub fn adopt(&self, port: Port) -> EventChannel {
-        self.ports().bound.insert(port);
+        self.ports().add(port);
         EventChannel::new(self.clone(), port)
     }
 
     fn bind(&self, request: impl FnOnce(&Device<Driver>) -> io::Result<Port>) -> io::Result<EventChannel> {
         let mut ports = self.ports();
         let port = request(&self.shared.device)?;
-        ports.bound.insert(port);
+        ports.add(port);
         drop(ports);
         Ok(EventChannel::new(self.clone(), port))
     }
@@ -179,14 +194,14 @@ impl Evtchn {
 
     pub(crate) fn unbind(&self, port: Port) -> io::Result<()> {
         let mut ports = self.ports();
-        ports.bound.remove(&port);
+        ports.remove(port);
         ports.recovered.retain(|&recovered| recovered != port);
         self.shared.device.submit(&mut Unbind { port }).map(drop)
     }
 
     /// Forgets a port without unbinding it.
     pub(crate) fn forget(&self, port: Port) {
-        self.ports().bound.remove(&port);
+        self.ports().remove(port);
     }
 
     /// Whether [`Evtchn::pending`] answers at once (so it is at first), or waits for a port when there is none.

@@ -150,9 +150,6 @@ impl Gnttab {
 
     #[inline]
     fn copy_run(&self, run: &mut [CopySegment<'_>]) -> io::Result<()> {
-        if run.is_empty() {
-            return Ok(());
-        }
         let mut request = GrantCopy::new(run).ok_or(io::ErrorKind::InvalidInput)?;
         let outcome = self.shared.device.submit(&mut request);
         if outcome.is_err() {

@@ -104,20 +104,27 @@ pub(super) fn words<H: IntoBytes + Immutable, T>(
     tail: usize,
     body: impl FnOnce(&mut [u64]) -> T,
 ) -> T {
+    const FEW: usize = 10;
     let count = size_of::<H>().div_ceil(size_of::<u64>()).saturating_add(tail);
     let fill = |words: &mut [u64]| {
         words.as_mut_bytes()[..size_of::<H>()].copy_from_slice(header.as_bytes());
         body(words)
     };
-    const FEW: usize = 10;
-    if count <= FEW { fill(&mut [0; FEW][..count]) } else { many(count, fill) }
+    if count <= FEW { fill(&mut [0; FEW][..count]) } else { many_words(count, fill) }
 }
 
 /// Apart, so that few words need no large stack frame.
 #[inline(never)]
-fn many<T>(count: usize, fill: impl FnOnce(&mut [u64]) -> T) -> T {
-    const MANY: usize = 514;
-    if count <= MANY { fill(&mut [0; MANY][..count]) } else { fill(&mut vec![0; count]) }
+fn many_words<T>(count: usize, fill: impl FnOnce(&mut [u64]) -> T) -> T {
+    const SMALL: usize = 34;
+    const LARGE: usize = 514;
+    if count <= SMALL {
+        fill(&mut [0; SMALL][..count])
+    } else if count <= LARGE {
+        fill(&mut [0; LARGE][..count])
+    } else {
+        fill(&mut vec![0; count])
+    }
 }
 
 /// `struct ioctl_gntdev_unmap_grant_ref`: gives the file's hold on grants back. What is mapped stays mapped.

@@ -1,13 +1,23 @@
 //! `bench UNIT [FILTER]`: measures, in dom0, and prints the results as JSON. The unit is `instructions` on a machine whose
 //! clock counts them, and `nanoseconds` on others. See `cargo xen bench`.
 
+#[cfg(not(target_feature = "crt-static"))]
 mod allocations;
 
 use anyhow::{Result, bail};
-use benches::results::Unit;
-use std::env;
-use std::io::{Write, stdout};
+#[cfg(not(target_feature = "crt-static"))]
+use {
+    benches::results::Unit,
+    std::env,
+    std::io::{Write, stdout},
+};
 
+#[cfg(target_feature = "crt-static")]
+fn main() -> Result<()> {
+    bail!("this program is linked statically, and so cannot load the C libraries; see `cargo xen bench`")
+}
+
+#[cfg(not(target_feature = "crt-static"))]
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let unit = match arguments.next().as_deref() {
