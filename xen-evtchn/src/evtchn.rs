@@ -195,7 +195,9 @@ impl Evtchn {
     pub(crate) fn unbind(&self, port: Port) -> io::Result<()> {
         let mut ports = self.ports();
         ports.remove(port);
-        ports.recovered.retain(|&recovered| recovered != port);
+        if !ports.recovered.is_empty() {
+            ports.recovered.retain(|&recovered| recovered != port);
+        }
         self.shared.device.submit(&mut Unbind { port }).map(drop)
     }
 
