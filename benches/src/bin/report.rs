@@ -1,5 +1,5 @@
-//! `report FILE... [--into FOLDER]`: prints a table of several runs of `bench`, and writes them all as one JSON file and a
-//! chart. See `cargo xen bench`.
+//! `report FILE... [--into FOLDER]`: prints a table of several runs of `bench`, and writes table, chart, and all of
+//! it as JSON. See `cargo xen bench`.
 
 use anyhow::{Context, Result};
 use benches::report::{Report, chart, table};
@@ -18,10 +18,12 @@ fn main() -> Result<()> {
         serde_json::from_slice(&text).with_context(|| format!("{} has no results", file.display()))
     });
     let report = Report::new(&runs.collect::<Result<Vec<_>>>()?)?;
-    println!("{}", table(&report));
+    let table = table(&report);
+    println!("{table}");
     if let Some(folder) = folder {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("results.json"), serde_json::to_string_pretty(&report)? + "\n")?;
+        fs::write(folder.join("table.txt"), table + "\n")?;
         fs::write(folder.join("instructions.svg"), chart(&report))?;
         println!("\nwritten to {}", folder.display());
     }

@@ -1,43 +1,52 @@
 //! The results for a terminal.
 
 use super::{Ratio, Report, Row};
-use crate::results::Cost;
+use crate::results::{Cost, Operation};
 
-/// One line for each operation. Ratios are of instructions, but for those of time; system calls and allocations are those of
-/// each side.
+/// One line for each operation. Ratios are of instructions, but for that of time, which has half its spread behind it; system
+/// calls and allocations are those of each side.
 #[must_use]
 pub fn table(report: &Report) -> String {
-    let mut lines = vec![
-        report.title(),
-        format!(
-            "{:<44}{:>12}{:>9}{:>12}{:>15}  {:<15}{}",
-            "operation", "instructions", "ours/C", "ours/floor", "time ours/C", "system calls", "allocations"
-        ),
-        format!("{:<44}{:>63}{}", "", "", "ours C floor   ours C"),
+    let head = [
+        "instructions",
+        "ours/C",
+        "ours/floor",
+        "time ours/C",
+        "calls: ours",
+        "C",
+        "floor",
+        "allocations: ours",
+        "C",
     ];
+    let mut lines = vec![report.title(), String::new(), columns("operation", head)];
     lines.extend(report.rows.iter().map(line));
     lines.join("\n")
 }
 
 fn line(row: &Row) -> String {
-    let operation = &row.operation;
+    let Operation { ours, c, floor, .. } = row.operation;
     let ratio = |ratio: Option<Ratio>| ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.mean));
-    let time =
-        row.time_ours_to_c.map_or_else(String::new, |it| format!("{:.2} ±{:.2}", it.mean, it.spread / 2.0));
-    let count = |cost: Option<Cost>, of: fn(Cost) -> u64| {
-        cost.map_or_else(|| "-".to_owned(), |cost| of(cost).to_string())
-    };
-    let calls =
-        [Some(operation.ours), operation.c, operation.floor].map(|cost| count(cost, |it| it.system_calls));
-    let allocations = [Some(operation.ours), operation.c].map(|cost| count(cost, |it| it.allocations));
-    format!(
-        "{:<44}{:>12.0}{:>9}{:>12}{:>15}  {:<15}{}",
-        operation.full_name(),
-        operation.ours.median,
+    let time = row.time_ours_to_c.map(|ratio| format!("{:.2} ±{:.2}", ratio.mean, ratio.spread / 2.0));
+    let count =
+        |cost: Option<Cost>, of: fn(Cost) -> u64| cost.map_or_else(String::new, |cost| of(cost).to_string());
+    let (calls, allocations): (fn(Cost) -> u64, fn(Cost) -> u64) =
+        (|it| it.system_calls, |it| it.allocations);
+    let cells = [
+        format!("{:.0}", ours.median),
         ratio(row.ours_to_c),
         ratio(row.ours_to_floor),
-        time,
-        calls.join(" "),
-        allocations.join(" "),
-    )
+        time.unwrap_or_default(),
+        count(Some(ours), calls),
+        count(c, calls),
+        count(floor, calls),
+        count(Some(ours), allocations),
+        count(c, allocations),
+    ];
+    columns(&row.operation.full_name(), cells.each_ref().map(String::as_str))
+}
+
+fn columns(name: &str, cells: [&str; 9]) -> String {
+    const WIDTHS: [usize; 9] = [14, 8, 12, 14, 13, 5, 7, 19, 4];
+    let cells = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:>width$}"));
+    format!("{name:<42}{}", cells.collect::<String>())
 }
