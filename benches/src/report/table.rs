@@ -1,7 +1,7 @@
 //! The results for a terminal.
 
 use super::{Ratio, Report, Row};
-use crate::results::{Cost, Operation};
+use crate::results::Operation;
 
 /// One line for each operation. Ratios are of instructions, but for that of time, which has half its spread behind it; system
 /// calls and allocations are those of each side.
@@ -27,20 +27,17 @@ fn line(row: &Row) -> String {
     let Operation { ours, c, floor, .. } = row.operation;
     let ratio = |ratio: Option<Ratio>| ratio.map_or_else(String::new, |ratio| format!("{:.3}", ratio.mean));
     let time = row.time_ours_to_c.map(|ratio| format!("{:.2} ±{:.2}", ratio.mean, ratio.spread / 2.0));
-    let count =
-        |cost: Option<Cost>, of: fn(Cost) -> u64| cost.map_or_else(String::new, |cost| of(cost).to_string());
-    let (calls, allocations): (fn(Cost) -> u64, fn(Cost) -> u64) =
-        (|it| it.system_calls, |it| it.allocations);
+    let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     let cells = [
         format!("{:.0}", ours.median),
         ratio(row.ours_to_c),
         ratio(row.ours_to_floor),
         time.unwrap_or_default(),
-        count(Some(ours), calls),
-        count(c, calls),
-        count(floor, calls),
-        count(Some(ours), allocations),
-        count(c, allocations),
+        number(Some(ours.system_calls)),
+        number(c.map(|c| c.system_calls)),
+        number(floor.map(|floor| floor.system_calls)),
+        number(Some(ours.allocations)),
+        number(c.map(|c| c.allocations)),
     ];
     columns(&row.operation.full_name(), cells.each_ref().map(String::as_str))
 }
