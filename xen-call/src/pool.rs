@@ -18,7 +18,7 @@ const SLABS: usize = 8;
 
 /// Slabs of memory cut into units, each of which is free or taken.
 ///
-/// A slab is mapped when it is first needed: few programs need a second one. A thread that finds no room does not wait: the
+/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait: the
 /// caller maps memory for it alone.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
@@ -46,10 +46,19 @@ impl Pool {
         if units > PER_SLAB {
             return None;
         }
+        let mapped = self.search(units, |slab| slab.memory.get());
+        mapped.or_else(|| self.search(units, |slab| slab.map(device)))
+    }
+
+    fn search<'a>(
+        self: &'a Arc<Self>,
+        units: usize,
+        memory: impl Fn(&'a Slab) -> Option<&'a HypercallMemory>,
+    ) -> Option<Block> {
         let first = self.next.load(Ordering::Relaxed);
         (0..SLABS).map(|step| (first + step) % SLABS).find_map(|index| {
             let slab = self.slabs.get(index)?;
-            let memory = slab.memory(device)?;
+            let memory = memory(slab).filter(|memory| memory.is_here())?;
             let start = slab.take(units)?;
             self.next.store(index, Ordering::Relaxed);
             // Inside the mapping, which has PER_SLAB units.
@@ -61,12 +70,13 @@ impl Pool {
 }
 
 impl Slab {
-    fn memory(&self, device: Option<&Device<PrivcmdBuf>>) -> Option<&HypercallMemory> {
+    /// The memory, which is mapped if it is not.
+    fn map(&self, device: Option<&Device<PrivcmdBuf>>) -> Option<&HypercallMemory> {
         if self.memory.get().is_none() {
             // If another thread was faster, its mapping counts.
             let _ = self.memory.set(HypercallMemory::map(device, UNIT * PER_SLAB).ok()?);
         }
-        self.memory.get().filter(|memory| memory.is_here())
+        self.memory.get()
     }
 
     fn take(&self, units: usize) -> Option<usize> {
