@@ -327,10 +327,14 @@ fn xen_forgets_a_device_and_learns_of_it_again() {
         let device = PciAddress::default();
         assert!(is_unsupported(host.remove_pci_device(device)));
         assert!(is_unsupported(host.add_pci_device(device, PciFunction::Ordinary, None)));
+        assert_eq!(host.prepare_msix(device).expect_err("there is no PCI").errno(), Some(ENODEV));
         assert!(is_unsupported(host.pci_device_was_reset(device, PciReset::FunctionLevel)));
         return;
     }
     let device = idle_device().expect("no driver for all of them");
+    // which Xen must not be asked
+    assert_eq!(host.prepare_msix(device).expect_err("it has no table").errno(), Some(ENODEV));
+    assert_eq!(host.release_msix(device).expect_err("it has no table").errno(), Some(ENODEV));
     let is_known = || host.pci_nodes(&[device]).expect("told") != [PciNode::NoSuchDevice];
     assert!(is_known(), "{device}");
     host.remove_pci_device(device).expect("removed");

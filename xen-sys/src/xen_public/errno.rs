@@ -12,6 +12,7 @@ constants! { i32:
     EFAULT = "XEN_EFAULT" = 14;
     EBUSY = "XEN_EBUSY" = 16;
     EEXIST = "XEN_EEXIST" = 17;
+    ENODEV = "XEN_ENODEV" = 19;
     EINVAL = "XEN_EINVAL" = 22;
     ENFILE = "XEN_ENFILE" = 23;
     ENOSPC = "XEN_ENOSPC" = 28;
