@@ -19,6 +19,7 @@ const ESRCH: i32 = 3;
 const E2BIG: i32 = 7;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+const ENOTTY: i32 = 25;
 const EOPNOTSUPP: i32 = 95;
 
 /// The operations that something is asked for.
@@ -201,4 +202,14 @@ fn eventfds_stand_for_interrupts() {
     }
     model.unassign_irqfd(page.as_fd()).expect("no longer");
     assert!(matches!(log.take()[..], [Asked::Irqfd { flags: 1, .. }]));
+}
+
+#[test]
+fn a_kernel_that_raises_no_interrupts_is_not_taken_for_a_hypervisor() {
+    for errno in [EOPNOTSUPP, ENOTTY] {
+        let (_drivers, _log) = drivers(move |_| Err(errno));
+        let (model, page) = model();
+        let error = model.assign_irqfd(page.as_fd(), Irq::Isa { line: 5 }).expect_err("refused");
+        assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
+    }
 }

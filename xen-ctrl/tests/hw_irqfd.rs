@@ -22,7 +22,7 @@ fn event(signals: u32) -> OwnedFd {
 #[expect(clippy::print_stdout, reason = "tells the test bed that a test was skipped")]
 fn assign(model: &DeviceModel, event: &OwnedFd, irq: Irq) -> bool {
     let Err(error) = model.assign_irqfd(event.as_fd(), irq) else { return true };
-    assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+    assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
     let symbols = fs::read_to_string("/proc/kallsyms").expect("the kernel's symbols");
     let has_it = |line: &str| line.contains(" irqfd_wakeup\t[xen_privcmd]");
     assert!(!symbols.lines().any(has_it), "the kernel has it");
@@ -40,7 +40,7 @@ fn kernels_without_it_say_so() {
     let can_unassign = match model.unassign_irqfd(event.as_fd()) {
         Ok(()) => true,
         Err(error) => {
-            assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+            assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
             false
         }
     };
