@@ -205,11 +205,18 @@ fn eventfds_stand_for_interrupts() {
 }
 
 #[test]
-fn a_kernel_that_raises_no_interrupts_is_not_taken_for_a_hypervisor() {
-    for errno in [EOPNOTSUPP, ENOTTY] {
+fn what_the_kernel_refuses_is_not_taken_for_the_hypervisors() {
+    let of = |errno| {
         let (_drivers, _log) = drivers(move |_| Err(errno));
         let (model, page) = model();
-        let error = model.assign_irqfd(page.as_fd(), Irq::Isa { line: 5 }).expect_err("refused");
-        assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
+        model.assign_irqfd(page.as_fd(), Irq::Isa { line: 5 }).expect_err("refused")
+    };
+    for errno in [EOPNOTSUPP, ENOTTY] {
+        assert!(matches!(of(errno), Error::UnsupportedByKernel { .. }), "{errno}");
+    }
+    assert!(matches!(of(EPERM), Error::Denied { domain: Some(_), .. }));
+    for errno in [EBUSY, EINVAL] {
+        let Error::Kernel { source, .. } = of(errno) else { panic!("{errno}") };
+        assert_eq!(source.raw_os_error(), Some(errno));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::BorrowedFd;
 
-use xen_sys::xen_public::errno::{ENOTTY, EOPNOTSUPP};
+use xen_sys::xen_public::errno::{ENOTTY, EOPNOTSUPP, EPERM};
 use xen_sys::xen_public::hvm::{DmOperation, InjectMsi, SetIrqLevel, SetIsaIrqLevel};
 
 use super::interrupt::pci_intx;
@@ -60,8 +60,8 @@ impl DeviceModel {
     ///
     /// # Errors
     ///
-    /// [`Error::UnsupportedByKernel`]; [`Error::Denied`] if the file is restricted to another domain; [`Error::Refused`] with `EBUSY`
-    /// if the eventfd stands for an interrupt already, of any guest, `EINVAL` if it is no eventfd.
+    /// [`Error::UnsupportedByKernel`]; [`Error::Denied`] if the file is restricted to another domain; [`Error::Kernel`] with `EBUSY` if
+    /// the eventfd stands for an interrupt already, of any guest, `EINVAL` if it is no eventfd.
     #[doc(alias = "IOCTL_PRIVCMD_IRQFD")]
     pub fn assign_irqfd(&self, eventfd: BorrowedFd<'_>, irq: Irq) -> Result<(), Error> {
         match irq {
@@ -97,7 +97,8 @@ impl DeviceModel {
         outcome.map_err(|source| match source.raw_os_error() {
             // `ENOTTY` from kernels before it, and from 6.6 and 6.6.1, where it had another number
             Some(EOPNOTSUPP | ENOTTY) => Error::UnsupportedByKernel { operation: OPERATION, needs: NEEDS },
-            _ => self.explain(OPERATION, source),
+            Some(EPERM) => Error::Denied { operation: OPERATION, domain: Some(self.domain_id()), source },
+            _ => Error::Kernel { operation: OPERATION, source },
         })
     }
 }
