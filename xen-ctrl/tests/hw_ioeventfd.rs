@@ -8,7 +8,7 @@ mod hvm_guest;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
-use common::xenctrl;
+use common::{kernel_has, xenctrl};
 use hvm_guest::code::Code;
 use hvm_guest::{Guest, Recorder, Seen};
 use rustix::event::{EventfdFlags, eventfd};
@@ -58,9 +58,7 @@ fn assign(server: &mut IoreqServer, event: &OwnedFd) -> bool {
     let Err(error) = server.assign_ioeventfd(event.as_fd(), NOTIFY) else { return true };
     assert!(matches!(error, Error::Foreign(ForeignError::Unsupported { .. })), "{error:?}");
     let kind = fs::read_to_string("/sys/hypervisor/guest_type").expect("what this domain is");
-    let symbols = fs::read_to_string("/proc/kallsyms").expect("the kernel's symbols");
-    let has_it = |line: &str| line.contains(" ioeventfd_interrupt\t[xen_privcmd]");
-    assert!(kind.trim() == "PV" || !symbols.lines().any(has_it), "{error}");
+    assert!(kind.trim() == "PV" || !kernel_has("ioeventfd_interrupt"), "{error}");
     false
 }
 

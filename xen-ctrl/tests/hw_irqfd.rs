@@ -4,10 +4,9 @@ mod common;
 #[cfg(target_arch = "x86_64")]
 mod hvm_guest;
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
-use common::xenctrl;
+use common::{kernel_has, xenctrl};
 use rustix::event::{EventfdFlags, eventfd};
 use xen_ctrl::Error;
 use xen_ctrl::devicemodel::{DeviceModel, Irq};
@@ -18,15 +17,10 @@ fn event(signals: u32) -> OwnedFd {
     eventfd(signals, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).expect("an eventfd")
 }
 
-/// Has an eventfd stand for an interrupt. False, and a word about it, if the kernel was built without that.
-#[expect(clippy::print_stdout, reason = "tells the test bed that a test was skipped")]
+/// Has an eventfd stand for an interrupt. False if the kernel cannot.
 fn assign(model: &DeviceModel, event: &OwnedFd, irq: Irq) -> bool {
     let Err(error) = model.assign_irqfd(event.as_fd(), irq) else { return true };
     assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
-    let symbols = fs::read_to_string("/proc/kallsyms").expect("the kernel's symbols");
-    let has_it = |line: &str| line.contains(" irqfd_wakeup\t[xen_privcmd]");
-    assert!(!symbols.lines().any(has_it), "the kernel has it");
-    println!("skipped: this kernel was built without CONFIG_XEN_PRIVCMD_EVENTFD");
     false
 }
 
@@ -37,14 +31,10 @@ fn kernels_without_it_say_so() {
     let domain = xen.create_domain(&CreateDomain::default()).expect("a domain");
     let model = DeviceModel::open(domain.id()).expect("a device model");
     let event = event(0);
-    let can_unassign = match model.unassign_irqfd(event.as_fd()) {
-        Ok(()) => true,
-        Err(error) => {
-            assert!(matches!(error, Error::UnsupportedByKernel { .. }), "{error:?}");
-            false
-        }
-    };
-    assert_eq!(assign(&model, &event, Irq::Spi { interrupt: 40 }), can_unassign);
+    let has_it = kernel_has("irqfd_poll_func");
+    let unassigned = model.unassign_irqfd(event.as_fd());
+    assert_eq!(unassigned.is_ok(), has_it, "{unassigned:?}");
+    assert_eq!(assign(&model, &event, Irq::Spi { interrupt: 40 }), has_it);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -52,6 +42,7 @@ mod x86 {
     use super::hvm_guest::code::Code;
     use super::hvm_guest::{Guest, LONG};
     use super::*;
+    use std::fs;
     use std::os::fd::AsRawFd;
     use std::time::Instant;
     use xen_ctrl::devicemodel::IntxPin;
@@ -63,6 +54,11 @@ mod x86 {
     const EAGAIN: Option<i32> = Some(11);
     const EBUSY: Option<i32> = Some(16);
     const EINVAL: Option<i32> = Some(22);
+
+    #[expect(clippy::print_stdout, reason = "says why a test is skipped")]
+    fn skipped() {
+        println!("skipped: this kernel was built without CONFIG_XEN_PRIVCMD_EVENTFD");
+    }
 
     /// A message with this vector.
     fn message(vector: u8) -> Irq {
@@ -98,7 +94,7 @@ mod x86 {
         let guest = Guest::with_local_controller(&xen);
         let (first, second, early) = (event(0), event(0), event(3));
         if !assign(&guest.model, &first, message(0x31)) {
-            return;
+            return skipped();
         }
         assert!(assign(&guest.model, &second, message(0xfe)));
         assert!(!guest.is_requested(0x31));
@@ -123,7 +119,7 @@ mod x86 {
         let other = DeviceModel::open(other.id()).expect("a device model");
         let event = event(0);
         if !assign(&guest.model, &event, message(0x31)) {
-            return;
+            return skipped();
         }
         for model in [&guest.model, &other] {
             let again = model.assign_irqfd(event.as_fd(), message(0x32)).expect_err("it stands for one");
@@ -151,7 +147,7 @@ mod x86 {
         let pins = || record(SaveCode::PCI_IRQ).contents::<[u64; 2]>();
         let (line, pin) = (event(0), event(0));
         if !assign(model, &line, Irq::Isa { line: 5 }) {
-            return;
+            return skipped();
         }
         let device = PciAddress::new(0, 0, 3, 0).expect("an address");
         assert!(assign(model, &pin, Irq::Pci { device, pin: IntxPin::C }));
@@ -184,7 +180,7 @@ mod x86 {
         let handle = DeviceModel::open(guest.domain.id()).expect("another handle");
         let event = event(0);
         if !assign(&handle, &event, message(0x31)) {
-            return;
+            return skipped();
         }
         drop(handle);
         let copy = event.try_clone().expect("a copy");
@@ -211,7 +207,7 @@ mod x86 {
         let [mine, others] = [&guest, &other].map(|guest| DeviceModel::new(file.clone(), guest.domain.id()));
         let (before, after) = (event(0), event(0));
         if !assign(&others, &before, message(0x31)) {
-            return;
+            return skipped();
         }
         mine.restrict().expect("restricted");
         assert!(assign(&mine, &after, message(0x32)));
@@ -235,7 +231,7 @@ mod x86 {
         let nobody = DeviceModel::open(id).expect("a device model");
         let event = event(0);
         if !assign(&nobody, &event, message(0x31)) {
-            return;
+            return skipped();
         }
         signal(&event);
         assert_eq!(signals(&event), 0, "taken, and lost");
@@ -253,7 +249,7 @@ mod x86 {
         let xen = xenctrl();
         let guest = Guest::new(&xen, &[Code::new()]);
         if !assign(&guest.model, &event(0), message(0x31)) {
-            return;
+            return skipped();
         }
         let file = fs::File::open("/dev/null").expect("a file");
         for error in [
