@@ -42,7 +42,8 @@ pub(crate) fn free_cpu(xen: &Xenctrl) -> u32 {
 /// Whether dom0's kernel, or a module that is loaded, has a function.
 pub(crate) fn kernel_has(function: &str) -> bool {
     let symbols = fs::read_to_string("/proc/kallsyms").expect("the kernel's symbols");
-    symbols.lines().any(|line| line.split_whitespace().nth(2) == Some(function))
+    // behind the name of one of a module's, the module's name follows
+    ['\t', '\n'].iter().any(|end| symbols.contains(&format!(" {function}{end}")))
 }
 
 /// A tiny guest, destroyed when dropped.
