@@ -41,7 +41,7 @@ fn a_stock_linux_has_its_console_and_its_pci_bus_here() {
         return;
     }
     let guest = SerialGuest::start("loglevel=5").expect("a guest");
-    let mut console = Console::start(guest.domain(), &guest.state()).expect("a device model");
+    let mut console = Console::start(guest.domain(), &guest.state(), None).expect("a device model");
     guest.unpause().expect("it begins");
     console.hear(SerialGuest::READY, PATIENCE).expect("the guest boots");
     assert!(ask(&mut console, "cat /proc/cmdline").contains("console=ttyS0"));

@@ -31,7 +31,7 @@ pub(crate) fn demo() -> Result<()> {
         Ok((guest, domain))
     })?;
     let mut console = step("start device_model, which restricts itself to the guest", || {
-        Ok((Console::start(guest.domain(), &guest.state())?, String::new()))
+        Ok((Console::start(guest.domain(), &guest.state(), None)?, String::new()))
     })?;
     guest.unpause()?;
     part("What the guest says on its serial port, COM1");
