@@ -92,7 +92,8 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
     while !ending.load(Ordering::Relaxed) {
         let room = devices.room();
         let (is_request, is_input) = wait(devices, input.as_ref().filter(|_| room > 0))?;
-        if is_request {
+        let is_busy = is_request || devices.is_busy();
+        if is_busy {
             devices.serve()?;
         }
         if let Some(stdin) = input.as_ref().filter(|_| is_input) {
@@ -102,7 +103,7 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
                 count => devices.type_in(&bytes[..count]),
             }
         }
-        if !is_request && !is_input && devices.enable().is_err() {
+        if !is_busy && !is_input && devices.enable().is_err() {
             tracing::info!("the guest is gone");
             return Ok(());
         }
@@ -114,7 +115,8 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
 fn wait(devices: &Devices<io::Stdout>, input: Option<&io::Stdin>) -> Result<(bool, bool)> {
     let mut files = vec![PollFd::new(devices.server(), PollFlags::IN)];
     files.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
-    match poll(&mut files, Some(&HEARTBEAT.try_into()?)) {
+    let patience = if devices.is_busy() { Duration::ZERO } else { HEARTBEAT };
+    match poll(&mut files, Some(&patience.try_into()?)) {
         Ok(_) => {
             let is_ready = |file: &PollFd<'_>| !file.revents().is_empty();
             Ok((is_ready(&files[0]), files.get(1).is_some_and(is_ready)))

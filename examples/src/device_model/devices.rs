@@ -8,7 +8,7 @@ use xen_ctrl::devicemodel::{Buffering, DeviceModel, Io, IoHandler, IoreqServer, 
 use xen_ctrl::host::PciAddress;
 use xen_foreignmem::MapCache;
 
-use super::pci::{CONFIG_ADDRESS, ConfigAddress, ConfigSpace, Function, Identity, WINDOW};
+use super::pci::{CONFIG_ADDRESS, ConfigAddress, ConfigSpace, Function, Identity, Registers, WINDOW};
 use super::registers::RegisterBlock;
 use super::state::{Saved, StateFile, take};
 use super::uart::{self, Uart};
@@ -34,6 +34,8 @@ pub struct Devices<W: Write> {
     server: IoreqServer,
     memory: MapCache,
     machine: Machine<W>,
+    /// Somebody has something to do that the guest does not wait for.
+    is_busy: bool,
 }
 
 /// What the guest has.
@@ -90,7 +92,7 @@ impl<W: Write> Devices<W> {
             (model.adopt_ioreq_server(machine.server)?, machine)
         };
         machine.file = file;
-        Ok(Self { server, memory: model.memory(256), machine })
+        Ok(Self { server, memory: model.memory(256), machine, is_busy: true })
     }
 
     /// Requests come from now on. The file tells so. If they do already, this does nothing.
@@ -120,16 +122,24 @@ impl<W: Write> Devices<W> {
         self.machine.save(self.server.model());
     }
 
-    /// Serves all requests that are there.
+    /// Whether there is something to do, be there requests or not.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Serves all requests that are there, and goes on with what has to be done besides.
     ///
     /// # Errors
     /// If the guest cannot be answered.
     pub fn serve(&mut self) -> Result<(), xen_ctrl::Error> {
-        let Self { server, memory, machine } = self;
+        let Self { server, memory, machine, is_busy } = self;
         server.acknowledge()?;
         while let Some(request) = server.next_request() {
             machine.serve(request, server, memory)?;
         }
+        *is_busy = machine.go_on();
+        machine.save(server.model());
         Ok(())
     }
 }
@@ -201,10 +211,18 @@ impl<W: Write> Machine<W> {
             _ => Target::Port,
         };
         if *request.io() == Io::InvalidateMappings {
-            let registers = self.functions.iter_mut().filter_map(|function| function.registers.as_mut());
-            registers.for_each(|registers| registers.forget_memory());
+            self.registers().for_each(|registers| registers.forget_memory());
         }
         request.serve(memory, &mut Bus { machine: self, server, target })
+    }
+
+    fn registers(&mut self) -> impl Iterator<Item = &mut Box<dyn Registers>> {
+        self.functions.iter_mut().filter_map(|function| function.registers.as_mut())
+    }
+
+    /// Whether there is more to do.
+    fn go_on(&mut self) -> bool {
+        self.registers().map(|registers| registers.go_on()).filter(|is_busy| *is_busy).count() > 0
     }
 
     fn function(&mut self, address: PciAddress) -> Option<&mut Function> {

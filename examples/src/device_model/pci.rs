@@ -160,6 +160,11 @@ pub trait Registers: IoHandler + Saved + fmt::Debug {
 
     /// The guest has other memory now: what is mapped of it is out of date.
     fn forget_memory(&mut self) {}
+
+    /// Does a part of what the guest does not wait for; the answer is whether there is more to do.
+    fn go_on(&mut self) -> bool {
+        false
+    }
 }
 
 /// A function.

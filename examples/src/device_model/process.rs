@@ -101,6 +101,18 @@ impl Console {
         }
     }
 
+    /// Has the guest's shell run a command, and returns what it says between the marks around it. What was typed comes back, too, but
+    /// with the sums that the shell does, and there are no marks in it.
+    ///
+    /// # Errors
+    /// As [`Console::hear`].
+    pub fn ask(&mut self, command: &str, patience: Duration) -> Result<String> {
+        self.type_in(&format!("echo $((6*7))[ $({command}) ]$((6*7))\n"))?;
+        let line = self.hear("42[", patience)?;
+        let answer = line.split_once("42[").and_then(|(_, rest)| rest.split_once("]42"));
+        Ok(answer.with_context(|| format!("half an answer: {line}"))?.0.trim().to_owned())
+    }
+
     /// The line with `what` among the news, if it has ended.
     fn heard(&mut self, what: &str) -> Option<String> {
         let news = self.text.get(self.seen..)?;

@@ -47,6 +47,8 @@ pub struct VirtioRegisters<D, G> {
     msix: Msix,
     interrupt_status: u8,
     is_master: bool,
+    /// A queue has more requests than were served.
+    is_unfinished: bool,
     device: D,
     guest: G,
 }
@@ -83,20 +85,19 @@ impl<D: Device, G: Guest> VirtioRegisters<D, G> {
     /// As after a reset.
     pub fn new(device: D, guest: G) -> Self {
         let (common, msix) = (Common::new(device.features(), D::QUEUES), Msix::new());
-        Self { common, msix, interrupt_status: 0, is_master: false, device, guest }
-    }
-
-    /// The guest, as the device sees it.
-    pub fn guest(&self) -> &G {
-        &self.guest
+        Self { common, msix, interrupt_status: 0, is_master: false, is_unfinished: false, device, guest }
     }
 
     fn notified(&mut self, number: u16) {
         let Some(queue) = self.common.running(number).filter(|_| self.is_master) else { return };
         let vector = queue.vector;
         match queue.serve(&mut self.guest, &mut self.device) {
-            Ok(true) => self.interrupt(vector, QUEUE),
-            Ok(false) => {}
+            Ok(round) => {
+                self.is_unfinished |= round.is_unfinished;
+                if round.interrupt {
+                    self.interrupt(vector, QUEUE);
+                }
+            }
             Err(error) => self.broken(&error),
         }
     }
@@ -169,6 +170,13 @@ impl<D: Device, G: Guest> Registers for VirtioRegisters<D, G> {
     fn forget_memory(&mut self) {
         self.guest.forget_memory();
     }
+
+    fn go_on(&mut self) -> bool {
+        if std::mem::take(&mut self.is_unfinished) {
+            (0..D::QUEUES).for_each(|queue| self.notified(queue));
+        }
+        self.is_unfinished
+    }
 }
 
 impl<D: Device, G: Guest> Saved for VirtioRegisters<D, G> {
@@ -182,6 +190,7 @@ impl<D: Device, G: Guest> Saved for VirtioRegisters<D, G> {
         self.common.restore(from)?;
         self.msix.restore(from)?;
         [self.interrupt_status] = take(from)?;
+        self.is_unfinished = true; // for all we know
         Some(())
     }
 }

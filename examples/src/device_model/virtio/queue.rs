@@ -12,6 +12,15 @@ use crate::device_model::state::{Saved, take};
 /// How many descriptors there may be.
 pub const SIZE: u16 = 128;
 
+/// What came of a round of requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// The guest wants an interrupt.
+    pub interrupt: bool,
+    /// There may be more requests, and the guest will not tell of them.
+    pub is_unfinished: bool,
+}
+
 /// A queue, as the guest has set it up.
 #[derive(Debug)]
 pub struct VirtQueue {
@@ -31,24 +40,27 @@ impl VirtQueue {
         Self { ring: Queue::try_from(state).unwrap_or_default(), vector: NO_VECTOR, resumed: false }
     }
 
-    /// Has the device do all that the guest asks for. The answer is whether the guest wants an interrupt.
+    /// Has the device do what the guest asks for, up to as many requests as the queue holds: a guest that goes on asking must not
+    /// keep us from everything else.
     ///
     /// # Errors
     /// If the rings make no sense, or are not in the guest's memory.
-    pub fn serve(&mut self, guest: &mut impl Guest, device: &mut impl Device) -> Result<bool, Error> {
+    pub fn serve(&mut self, guest: &mut impl Guest, device: &mut impl Device) -> Result<Round, Error> {
         let resumed = mem::take(&mut self.resumed);
         if resumed {
             self.catch_up(guest)?;
         }
-        loop {
-            self.ring.disable_notification(guest.memory())?;
-            while self.serve_one(guest, device)? {
-                guest.rest();
-            }
-            if !self.ring.enable_notification(guest.memory())? {
-                return Ok(self.ring.needs_notification(guest.memory())? || resumed);
+        self.ring.disable_notification(guest.memory())?;
+        let mut is_unfinished = true;
+        for _ in 0..SIZE {
+            guest.rest();
+            if !self.serve_one(guest, device)? && !self.ring.enable_notification(guest.memory())? {
+                is_unfinished = false;
+                break;
             }
         }
+        let interrupt = self.ring.needs_notification(guest.memory())? || resumed;
+        Ok(Round { interrupt, is_unfinished })
     }
 
     fn serve_one(&mut self, guest: &impl Guest, device: &mut impl Device) -> Result<bool, Error> {
