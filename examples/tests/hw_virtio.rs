@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 
 /// Under emulation, everything takes its time.
 const PATIENCE: Duration = Duration::from_secs(60);
-const MIB: usize = 1 << 20;
+/// Bytes of the disk.
+const DISK: usize = 8 << 20;
+/// So many the guest writes one by one.
 const SECTORS: usize = 12;
 /// Where the function's registers are.
 const WINDOW: u64 = 0xe000_1000;
@@ -23,22 +25,18 @@ fn pattern(length: usize) -> Vec<u8> {
     (0_u32..).flat_map(|word| word.wrapping_mul(0x9e37_79b9).to_le_bytes()).take(length).collect()
 }
 
-/// The guest reads what dom0 wrote, and dom0 what the guest wrote.
+/// The guest reads what dom0 wrote, and dom0 what the guest wrote: the beginning of the disk, once more in its second half.
 fn both_sides_see_the_same(console: &mut Console, image: &Path) {
-    let sum = format!("{:x}", Sha256::digest(fs::read(image).expect("the image")));
-    assert!(ask(console, "sha256sum </dev/vda").starts_with(&sum), "what dom0 wrote");
+    let sum = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
+    let mut content = pattern(DISK);
+    assert!(ask(console, "sha256sum </dev/vda").starts_with(&sum(&content)), "what dom0 wrote");
 
-    let text = (1..=30_000).map(|number| number.to_string()).collect::<Vec<_>>().join("\n") + "\n";
-    ask(console, "seq 30000 | dd of=/dev/vda bs=64k seek=16 conv=fsync 2>&1");
-    let content = fs::read(image).expect("the image");
-    assert_eq!(content.len(), 2 * MIB);
-    assert!(content[MIB..].starts_with(text.as_bytes()), "what the guest wrote");
-    assert_eq!(content[..MIB], pattern(2 * MIB)[..MIB], "and nothing else");
+    ask(console, "dd if=/dev/vda of=/dev/vda bs=64k count=32 seek=64 conv=notrunc,fsync 2>/dev/null");
+    content.copy_within(..DISK / 4, DISK / 2);
+    assert!(fs::read(image).expect("the image") == content, "what the guest wrote, and nothing else");
 
     ask(console, "echo 3 >/proc/sys/vm/drop_caches");
-    let read =
-        format!("dd if=/dev/vda bs=1M skip=1 count=1 2>/dev/null | head -c {} | sha256sum", text.len());
-    assert!(ask(console, &read).starts_with(&format!("{:x}", Sha256::digest(text))), "read back");
+    assert!(ask(console, "sha256sum </dev/vda").starts_with(&sum(&content)), "read back");
 }
 
 /// The guest writes, and the program is killed.
@@ -65,8 +63,8 @@ fn a_queue_that_makes_no_sense_is_no_harm(console: &mut Console) {
     let config = "/sys/bus/pci/devices/0000:00:02.0/config";
     ask(console, &format!("printf '\\006' | dd of={config} bs=1 seek=4 conv=notrunc 2>/dev/null"));
     let status = WINDOW + 0x14;
-    assert_eq!(ask(console, &format!("devmem {status:#x} 8")), "0x00");
     let writes = [
+        (0x14, 8, 0),
         (0x14, 8, 3), // acknowledge, driver
         (0x08, 32, 1),
         (0x0c, 32, 1), // version 1
@@ -92,24 +90,19 @@ fn a_stock_linux_has_a_virtio_disk_here() {
         println!("skipped: guests on Arm have no PCI bus");
         return;
     }
-    let start = std::time::Instant::now();
     let image = std::env::temp_dir().join("virtio-disk.img");
-    fs::write(&image, pattern(2 * MIB)).expect("an image");
+    fs::write(&image, pattern(DISK)).expect("an image");
     let guest = SerialGuest::start("loglevel=4").expect("a guest");
     let mut console = Console::start(guest.domain(), &guest.state(), Some(&image)).expect("a device model");
     guest.unpause().expect("it begins");
     console.hear(SerialGuest::READY, PATIENCE).expect("the guest boots");
     ask(&mut console, "mp virtio_pci virtio_blk");
     let about = ask(&mut console, "cd /sys/block/vda; cat size ro serial; echo; readlink device/driver");
-    assert!(about.starts_with("4096 0 xen-sdk-disk ") && about.ends_with("/virtio_blk"), "{about}");
+    assert!(about.starts_with("16384 0 xen-sdk-disk ") && about.ends_with("/virtio_blk"), "{about}");
 
-    println!("{:?}", start.elapsed());
     both_sides_see_the_same(&mut console, &image);
-    println!("{:?}", start.elapsed());
     another_one_goes_on(&mut console, &image);
-    println!("{:?}", start.elapsed());
     a_queue_that_makes_no_sense_is_no_harm(&mut console);
-    println!("{:?}", start.elapsed());
     let interrupts = ask(&mut console, "grep MSI.*virtio0-req /proc/interrupts");
     let count = interrupts.split_whitespace().nth(1).and_then(|count| count.parse::<u32>().ok());
     assert!(count.is_some_and(|count| count > 0), "{interrupts}");

@@ -6,17 +6,17 @@ use std::iter::FusedIterator;
 use elsa::FrozenMap;
 use vm_memory::guest_memory::GuestMemorySliceIterator;
 use vm_memory::{
-    GuestAddress, GuestMemory, GuestMemoryError, GuestMemoryRegion, GuestRegionCollection,
-    MemoryRegionAddress, Permissions, VolatileSlice,
+    GuestAddress, GuestMemory, GuestMemoryError, GuestRegionCollection, Permissions, VolatileSlice,
 };
 use xen_ctrl::devicemodel::DeviceModel;
-use xen_foreignmem::{DomId, ForeignMemory, Gfn, GuestRegion, PAGE_SIZE};
+use xen_foreignmem::{DomId, ForeignMapping, ForeignMemory, Gfn, GuestRegion, PAGE_SIZE, PartialMapping};
 
 use super::Guest;
 
-/// So many frames are mapped together where the guest has them all. Elsewhere, they are mapped one by one.
-const RUN: usize = 512;
-/// No request needs more frames of the second kind, which each take one of the kernel's 65530 mappings.
+/// So many frames are mapped together, those of them that the guest has.
+const RUN: u64 = 512;
+const FRAME: u64 = PAGE_SIZE as u64;
+/// Frames that the guest got later are mapped one by one. Each takes one of the kernel's 65530 mappings, and no request needs more.
 const MOST_SINGLES: usize = 8192;
 
 /// A guest's memory. What was used stays mapped.
@@ -24,8 +24,8 @@ pub struct GuestPages {
     memory: ForeignMemory,
     domain: DomId,
     /// By the number of their first frame. These maps only grow as long as somebody may have slices.
-    runs: FrozenMap<u64, Box<GuestRegion>>,
-    singles: FrozenMap<u64, Box<GuestRegion>>,
+    runs: FrozenMap<u64, Box<PartialMapping>>,
+    singles: FrozenMap<u64, Box<ForeignMapping>>,
 }
 
 impl GuestPages {
@@ -40,24 +40,50 @@ impl GuestPages {
         self.singles = FrozenMap::new();
     }
 
-    /// The region in which an address is.
-    fn region(&self, address: u64) -> Result<&GuestRegion, GuestMemoryError> {
-        let frame = address / PAGE_SIZE as u64;
-        let first = frame - frame % RUN as u64;
-        if let Some(region) = self.runs.get(&first).or_else(|| self.singles.get(&frame)) {
-            return Ok(region);
+    /// The memory from an address on: up to `length` bytes, but at least one.
+    fn slice(&self, address: u64, length: usize) -> Result<VolatileSlice<'_>, GuestMemoryError> {
+        let run = self.run(address / FRAME / RUN)?;
+        let (offset, in_frame) = (offset_in(address, RUN * FRAME), offset_in(address, FRAME));
+        let in_run = run.volatile_slice(offset, length.min(run.len() - offset));
+        let length = length.min(PAGE_SIZE - in_frame);
+        let slice = in_run.or_else(|_| run.volatile_slice(offset, length));
+        slice.or_else(|_| {
+            let single = self.single(address / FRAME)?;
+            single.volatile_slice(in_frame, length).map_err(|_| nowhere(address))
+        })
+    }
+
+    fn run(&self, number: u64) -> Result<&PartialMapping, GuestMemoryError> {
+        if let Some(run) = self.runs.get(&number) {
+            return Ok(run);
         }
-        let options = self.memory.options(self.domain);
-        if let Ok(run) = options.map_region(Gfn::new(first), RUN) {
-            return Ok(self.runs.insert(first, Box::new(run)));
+        let first = number * RUN;
+        let frames: Vec<Gfn> = (first..first + RUN).map(Gfn::new).collect();
+        let run = self.memory.map_partial(self.domain, &frames).map_err(|_| nowhere(first * FRAME))?;
+        // One with nothing in it is not worth to be kept: of these there are as many as a guest wants.
+        let is_memory = run.statuses().iter().any(|status| status.is_mapped());
+        if is_memory { Ok(self.runs.insert(number, Box::new(run))) } else { Err(nowhere(first * FRAME)) }
+    }
+
+    fn single(&self, frame: u64) -> Result<&ForeignMapping, GuestMemoryError> {
+        if let Some(single) = self.singles.get(&frame) {
+            return Ok(single);
         }
-        let nowhere = || GuestMemoryError::InvalidGuestAddress(GuestAddress(address));
         if self.singles.len() >= MOST_SINGLES {
-            return Err(nowhere());
+            return Err(nowhere(frame * FRAME));
         }
-        let single = options.map_region(Gfn::new(frame), 1).map_err(|_| nowhere())?;
+        let single = self.memory.map(self.domain, &[Gfn::new(frame)]).map_err(|_| nowhere(frame * FRAME))?;
         Ok(self.singles.insert(frame, Box::new(single)))
     }
+}
+
+fn nowhere(address: u64) -> GuestMemoryError {
+    GuestMemoryError::InvalidGuestAddress(GuestAddress(address))
+}
+
+/// The place of an address in units of this size, a few MiB at most.
+fn offset_in(address: u64, size: u64) -> usize {
+    usize::try_from(address % size).unwrap_or_default()
 }
 
 impl GuestMemory for GuestPages {
@@ -88,23 +114,11 @@ impl fmt::Debug for GuestPages {
     }
 }
 
-/// A range of addresses, region by region.
+/// A range of addresses, mapping by mapping.
 struct Slices<'a> {
     pages: &'a GuestPages,
     address: u64,
     left: usize,
-}
-
-impl<'a> Slices<'a> {
-    fn take(&mut self) -> Result<VolatileSlice<'a>, GuestMemoryError> {
-        let region = self.pages.region(self.address)?;
-        let offset = self.address - region.start_addr().0;
-        let length = usize::try_from(region.len() - offset).map_or(self.left, |rest| rest.min(self.left));
-        let slice = region.get_slice(MemoryRegionAddress(offset), length)?;
-        self.address = self.address.wrapping_add(length as u64);
-        self.left -= length;
-        Ok(slice)
-    }
 }
 
 impl<'a> Iterator for Slices<'a> {
@@ -114,10 +128,10 @@ impl<'a> Iterator for Slices<'a> {
         if self.left == 0 {
             return None;
         }
-        let slice = self.take();
-        if slice.is_err() {
-            self.left = 0;
-        }
+        let slice = self.pages.slice(self.address, self.left);
+        let length = slice.as_ref().map_or(self.left, VolatileSlice::len); // with an error, it ends
+        self.address = self.address.wrapping_add(length as u64);
+        self.left -= length;
         Some(slice)
     }
 }
