@@ -23,7 +23,7 @@ const QUESTIONS: [(&str, &str); 3] = [
 
 /// What the guest does with its disk, and something of what it says then.
 const DISK: (&str, &str) =
-    ("mp virtio_pci virtio_blk; echo \"This is $(uname -sr).\" | dd of=/dev/vda conv=fsync", "copied");
+    ("mp virtio_pci virtio_blk; echo \"This is $(uname -sr).\" | dd of=/dev/vda conv=fsync", "records out");
 const DISK_BYTES: u64 = 1 << 20;
 
 /// Shows a guest's boot log, types into the guest, and changes the device model in between.

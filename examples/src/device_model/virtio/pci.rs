@@ -11,7 +11,6 @@
 //!
 //! A second way to these registers, through the configuration space, is for firmware, and is not there.
 
-use virtio_bindings::virtio_config::VIRTIO_CONFIG_S_NEEDS_RESET;
 use virtio_queue::Error;
 use xen_ctrl::devicemodel::IoHandler;
 use xen_ctrl::host::PciAddress;
@@ -103,7 +102,7 @@ impl<D: Device, G: Guest> VirtioRegisters<D, G> {
     }
 
     fn broken(&mut self, error: &Error) {
-        tracing::warn!(%error, status = VIRTIO_CONFIG_S_NEEDS_RESET, "a queue of the guest's makes no sense");
+        tracing::warn!(%error, "a queue of the guest's makes no sense");
         let vector = self.common.break_down();
         self.interrupt(vector, CONFIGURATION);
     }
