@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use examples::device_model::process::{Console, SerialGuest};
@@ -57,6 +58,19 @@ fn another_one_goes_on(console: &mut Console, image: &Path) {
     }
 }
 
+/// The guest gives memory back and gets it again, and its disk follows: data go to frames that were others when they were mapped.
+fn memory_comes_and_goes(console: &mut Console, guest: &SerialGuest, image: &Path) {
+    let content = format!("{:x}", Sha256::digest(fs::read(image).expect("the image")));
+    for (mebibytes, is_there) in [(208, "-le 210"), (256, "-ge 228")] {
+        let status = Command::new("xl").args(["mem-set", guest.domain(), &mebibytes.to_string()]).status();
+        assert!(status.expect("xl").success());
+        let current = "/sys/devices/system/xen_memory/xen_memory0/info/current_kb";
+        ask(console, &format!("until [ $(($(cat {current}) / 1024)) {is_there} ]; do sleep 0.1; done"));
+        ask(console, "echo 3 >/proc/sys/vm/drop_caches");
+        assert!(ask(console, "sha256sum </dev/vda").starts_with(&content), "with {mebibytes} MiB");
+    }
+}
+
 /// The guest takes the function from its driver, and has it use rings where there is no memory.
 fn a_queue_that_makes_no_sense_is_no_harm(console: &mut Console) {
     ask(console, "echo 0000:00:02.0 >/sys/bus/pci/drivers/virtio-pci/unbind");
@@ -102,6 +116,7 @@ fn a_stock_linux_has_a_virtio_disk_here() {
 
     both_sides_see_the_same(&mut console, &image);
     another_one_goes_on(&mut console, &image);
+    memory_comes_and_goes(&mut console, &guest, &image);
     a_queue_that_makes_no_sense_is_no_harm(&mut console);
     let interrupts = ask(&mut console, "grep MSI.*virtio0-req /proc/interrupts");
     let count = interrupts.split_whitespace().nth(1).and_then(|count| count.parse::<u32>().ok());

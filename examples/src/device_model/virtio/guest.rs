@@ -36,6 +36,7 @@ impl GuestPages {
     }
 
     fn forget(&mut self) {
+        tracing::debug!(memory = ?self, "unmapped");
         self.runs = FrozenMap::new();
         self.singles = FrozenMap::new();
     }
@@ -73,6 +74,7 @@ impl GuestPages {
             return Err(nowhere(frame * FRAME));
         }
         let single = self.memory.map(self.domain, &[Gfn::new(frame)]).map_err(|_| nowhere(frame * FRAME))?;
+        tracing::debug!(frame, "a frame that the guest got later");
         Ok(self.singles.insert(frame, Box::new(single)))
     }
 }
