@@ -61,7 +61,7 @@ fn another_one_goes_on(console: &mut Console, image: &Path) {
 /// The guest gives memory back and gets it again, and its disk follows: data go to frames that were others when they were mapped.
 fn memory_comes_and_goes(console: &mut Console, guest: &SerialGuest, image: &Path) {
     let content = format!("{:x}", Sha256::digest(fs::read(image).expect("the image")));
-    for (mebibytes, is_there) in [(208, "-le 210"), (256, "-ge 228")] {
+    for (mebibytes, is_there) in [(232, "-le 234"), (256, "-ge 240")] {
         let status = Command::new("xl").args(["mem-set", guest.domain(), &mebibytes.to_string()]).status();
         assert!(status.expect("xl").success());
         let current = "/sys/devices/system/xen_memory/xen_memory0/info/current_kb";
