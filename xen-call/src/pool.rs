@@ -1,66 +1,91 @@
-//! Where hypercall arguments live: small ones in a mapping that threads share without a lock, large ones in one of their
+//! Where hypercall arguments live: small ones in mappings that threads share without a lock, large ones in one of their
 //! own.
 #![expect(unsafe_code, reason = "hands out parts of a mapping")]
 
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use xen_sys::linux::Device;
 use xen_sys::linux::hypercall_memory::HypercallMemory;
 use xen_sys::linux::privcmd::PrivcmdBuf;
 
 /// Unit of allocation, in bytes, and alignment of everything: a domctl fits.
 pub(crate) const UNIT: usize = 256;
-/// Units per word of the map: the most that one allocation from the pool takes.
-const PER_WORD: usize = 64;
-const WORDS: usize = 8;
+/// Units per slab: the most that one allocation from the pool takes.
+const PER_SLAB: usize = 64;
+const SLABS: usize = 8;
 
-/// A mapping cut into units, each of which is free or taken.
+/// Slabs of memory cut into units, each of which is free or taken.
 ///
-/// The map of taken units is a few words, changed by compare-and-swap; an allocation lies within one word. A thread
-/// that finds no room does not wait: the caller maps memory for it alone.
-#[derive(Debug)]
+/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait: the
+/// caller maps memory for it alone.
+#[derive(Debug, Default)]
 pub(crate) struct Pool {
-    memory: HypercallMemory,
-    taken: [AtomicU64; WORDS],
-    /// Where the next search begins, so that threads do not all fight for the first word.
+    slabs: [Slab; SLABS],
+    /// Where the next search begins, so that threads do not all fight for the first slab.
     next: AtomicUsize,
 }
 
-impl Pool {
-    pub(crate) fn map(device: Option<&Device<PrivcmdBuf>>) -> io::Result<Self> {
-        let memory = HypercallMemory::map(device, UNIT * PER_WORD * WORDS)?;
-        Ok(Self { memory, taken: Default::default(), next: AtomicUsize::new(0) })
-    }
+#[derive(Debug, Default)]
+struct Slab {
+    memory: OnceLock<HypercallMemory>,
+    /// A bit for each unit, changed by compare-and-swap.
+    taken: AtomicU64,
+}
 
+impl Pool {
     /// Takes units for `length` bytes; `None` if that is too much, or no room is left, or this is a child of the process
-    /// that has the pool.
-    pub(crate) fn take(self: &Arc<Self>, length: usize) -> Option<Block> {
+    /// that has the pool, or there is no memory.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        device: Option<&Device<PrivcmdBuf>>,
+        length: usize,
+    ) -> Option<Block> {
         let units = length.div_ceil(UNIT).max(1);
-        if units > PER_WORD || !self.memory.is_here() {
+        if units > PER_SLAB {
             return None;
         }
+        let mapped = self.search(units, |slab| slab.memory.get());
+        mapped.or_else(|| self.search(units, |slab| slab.map(device)))
+    }
+
+    fn search<'a>(
+        self: &'a Arc<Self>,
+        units: usize,
+        memory: impl Fn(&'a Slab) -> Option<&'a HypercallMemory>,
+    ) -> Option<Block> {
         let first = self.next.load(Ordering::Relaxed);
-        (0..WORDS).map(|step| (first + step) % WORDS).find_map(|word| {
-            let start = self.take_from(word, units)?;
-            self.next.store(word, Ordering::Relaxed);
-            let offset = (word * PER_WORD + start) * UNIT;
-            // Inside the mapping, which has WORDS * PER_WORD units.
-            let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
-            let home = Home::Pool { pool: Arc::clone(self), word, mask: mask(start, units) };
+        (0..SLABS).map(|step| (first + step) % SLABS).find_map(|index| {
+            let slab = self.slabs.get(index)?;
+            let memory = memory(slab).filter(|memory| memory.is_here())?;
+            let start = slab.take(units)?;
+            self.next.store(index, Ordering::Relaxed);
+            // Inside the mapping, which has PER_SLAB units.
+            let address = NonNull::new(memory.as_mut_ptr().wrapping_add(start * UNIT))?;
+            let home = Home::Pool { pool: Arc::clone(self), slab: index, mask: mask(start, units) };
             Some(Block { address, length: units * UNIT, home })
         })
     }
+}
 
-    fn take_from(&self, word: usize, units: usize) -> Option<usize> {
-        let map = self.taken.get(word)?;
-        let mut seen = map.load(Ordering::Relaxed);
+impl Slab {
+    /// The memory, which is mapped if it is not.
+    fn map(&self, device: Option<&Device<PrivcmdBuf>>) -> Option<&HypercallMemory> {
+        if self.memory.get().is_none() {
+            // If another thread was faster, its mapping counts.
+            let _ = self.memory.set(HypercallMemory::map(device, UNIT * PER_SLAB).ok()?);
+        }
+        self.memory.get()
+    }
+
+    fn take(&self, units: usize) -> Option<usize> {
+        let mut seen = self.taken.load(Ordering::Relaxed);
         loop {
-            let start = (0..=PER_WORD - units).find(|&start| seen & mask(start, units) == 0)?;
+            let start = (0..=PER_SLAB - units).find(|&start| seen & mask(start, units) == 0)?;
             // Acquire: what the former owner did with the units is over.
             let claim = seen | mask(start, units);
-            match map.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
+            match self.taken.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return Some(start),
                 Err(other) => seen = other,
             }
@@ -70,7 +95,7 @@ impl Pool {
 
 /// `units` bits from `start` on.
 const fn mask(start: usize, units: usize) -> u64 {
-    let ones = if units >= PER_WORD { u64::MAX } else { (1 << units) - 1 };
+    let ones = if units >= PER_SLAB { u64::MAX } else { (1 << units) - 1 };
     ones << start
 }
 
@@ -85,7 +110,7 @@ pub(crate) struct Block {
 #[derive(Debug)]
 enum Home {
     /// Units of a pool.
-    Pool { pool: Arc<Pool>, word: usize, mask: u64 },
+    Pool { pool: Arc<Pool>, slab: usize, mask: u64 },
     /// A mapping of its own, unmapped on drop.
     Own { _memory: HypercallMemory },
 }
@@ -114,9 +139,9 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if let Home::Pool { pool, word, mask } = &self.home {
+        if let Home::Pool { pool, slab, mask } = &self.home {
             // Release: whoever takes the units next comes after us.
-            pool.taken[*word].fetch_and(!mask, Ordering::Release);
+            pool.slabs[*slab].taken.fetch_and(!mask, Ordering::Release);
         }
     }
 }

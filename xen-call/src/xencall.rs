@@ -111,15 +111,10 @@ impl Xencall {
 
     /// Memory for arguments, of at least `bytes`.
     pub(crate) fn block(&self, bytes: usize) -> Result<Block, Error> {
-        let failed = |source| Error::Memory { bytes, source };
-        if self.shared.pool.get().is_none() {
-            let made = Pool::map(self.memory_device()).map_err(failed)?;
-            // If another thread was faster, its pool counts.
-            let _ = self.shared.pool.set(Arc::new(made));
-        }
-        match self.shared.pool.get().and_then(|pool| pool.take(bytes)) {
+        let device = self.memory_device();
+        match self.shared.pool.get_or_init(Arc::default).take(device, bytes) {
             Some(block) => Ok(block),
-            None => Block::map(self.memory_device(), bytes.max(1)).map_err(failed),
+            None => Block::map(device, bytes.max(1)).map_err(|source| Error::Memory { bytes, source }),
         }
     }
 
@@ -180,9 +175,15 @@ impl Xencall {
     ///
     /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
     pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
-        let mut record = self.buffer(operation.record())?;
-        let arguments = operation.arguments(record_address(&mut record));
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
+        if size_of::<O::Record>() == 0 {
+            let arguments = operation.arguments(0);
+            // SAFETY: there is no record; `O` vouches for everything else.
+            let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+            return Ok(Attempt { result, record: operation.record() });
+        }
+        let record = self.buffer(operation.record())?;
+        let arguments = operation.arguments(record.address());
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
         let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
         Ok(Attempt { result, record: take(record) })
@@ -269,11 +270,6 @@ pub(crate) fn outcome(operation: &'static str, result: i64) -> Result<i64, Error
     }
     let errno = i32::try_from(-result).unwrap_or(i32::MAX);
     Err(Error::Hypercall { operation, source: io::Error::from_raw_os_error(errno) })
-}
-
-/// The record's address as an argument; a record of no bytes has none.
-pub(crate) fn record_address<R>(record: &mut HypercallBuffer<R>) -> u64 {
-    if size_of::<R>() == 0 { 0 } else { record.address() }
 }
 
 /// Takes the value out of a buffer, which goes back to the pool.

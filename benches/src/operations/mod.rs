@@ -1,0 +1,20 @@
+//! What is measured. A group is a function that sets its operations up; what they need lives as long as they do.
+
+mod events;
+mod grants;
+mod handles;
+mod ping_pong;
+
+use crate::operation::Operation;
+use anyhow::Result;
+
+/// Sets a group's operations up.
+type Make = fn() -> Result<Vec<Operation>>;
+
+/// All groups, by name.
+pub(crate) const GROUPS: [(&str, Make); 4] = [
+    ("events", events::operations),
+    ("ping-pong", ping_pong::operations),
+    ("grants", grants::operations),
+    ("handles", handles::operations),
+];
