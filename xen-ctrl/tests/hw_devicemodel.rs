@@ -81,6 +81,8 @@ mod x86 {
     use xen_ctrl::{Gfn, VcpuId};
 
     const ENOENT: Option<i32> = Some(2);
+    const EACCES: Option<i32> = Some(13);
+    const EINVAL: Option<i32> = Some(22);
     const E2BIG: Option<i32> = Some(7);
 
     fn run(first: u64, count: u32) -> PageRun {
@@ -283,7 +285,8 @@ mod x86 {
         let memory = guest.model.memory(16);
         memory.read::<u8>(0x1_0000).expect_err("no longer there");
         let error = guest.model.relocate_memory(run(0x10, 1), Gfn::new(0x300)).expect_err("nothing to move");
-        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        let refusals = [ENOENT, EINVAL, EACCES];
+        assert!(refusals.contains(&error.errno()), "{error:?}");
     }
 
     #[test]

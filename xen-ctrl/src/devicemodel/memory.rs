@@ -181,8 +181,8 @@ impl DeviceModel {
     ///
     /// # Errors
     ///
-    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EINVAL` or `ENOENT` for pages that are not there. How many were
-    /// moved is not known then.
+    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EINVAL` or `ENOENT` for pages that are not there, by Xen 4.20
+    /// [`Error::Denied`] with `EACCES`. How many were moved is not known then.
     #[doc(alias = "xendevicemodel_relocate_memory")]
     #[doc(alias = "XEN_DMOP_relocate_memory")]
     pub fn relocate_memory(&self, run: PageRun, to: Gfn) -> Result<(), Error> {
