@@ -1,5 +1,6 @@
 //! What is measured. A group is a function that sets its operations up; what they need lives as long as they do.
 
+mod calls;
 mod events;
 mod grants;
 mod handles;
@@ -11,5 +12,9 @@ use anyhow::Result;
 type Make = fn() -> Result<Vec<Operation>>;
 
 /// All groups, by name.
-pub(crate) const GROUPS: [(&str, Make); 3] =
-    [("events", events::operations), ("grants", grants::operations), ("handles", handles::operations)];
+pub(crate) const GROUPS: &[(&str, Make)] = &[
+    ("events", events::operations),
+    ("grants", grants::operations),
+    ("handles", handles::operations),
+    ("calls", calls::operations),
+];
