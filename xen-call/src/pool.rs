@@ -34,30 +34,51 @@ impl Pool {
         Ok(Self { memory, taken: Default::default(), next: AtomicUsize::new(0) })
     }
 
-    /// Takes units for `length` bytes; `None` if that is too much, or no room is left, or this is a child of the process
-    /// that has the pool.
+    /// Takes units for `length` bytes, for as long as one likes; `None` as for [`Pool::claim`].
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Option<Block> {
-        let units = length.div_ceil(UNIT).max(1);
-        if units > PER_WORD || !self.memory.is_here() {
+        let Claim { address, units } = self.claim(length)?;
+        let home = Home::Pool { pool: Arc::clone(self), units };
+        Some(Block { address, length: units.count() * UNIT, home })
+    }
+
+    /// Takes units for `length` bytes, for as long as the pool is borrowed; `None` as for [`Pool::claim`].
+    #[inline]
+    pub(crate) fn lend(&self, length: usize) -> Option<Loan<'_>> {
+        Some(Loan { claim: self.claim(length)?, pool: self })
+    }
+
+    /// Marks units for `length` bytes as taken; `None` if that is too much, or no room is left, or this is a child of the
+    /// process that has the pool.
+    #[inline]
+    fn claim(&self, length: usize) -> Option<Claim> {
+        let count = length.div_ceil(UNIT).max(1);
+        if count > PER_WORD || !self.memory.is_here() {
             return None;
         }
         let first = self.next.load(Ordering::Relaxed);
-        (0..WORDS).map(|step| (first + step) % WORDS).find_map(|word| {
-            let start = self.take_from(word, units)?;
-            self.next.store(word, Ordering::Relaxed);
+        (first..first + WORDS).map(|word| word % WORDS).find_map(|word| {
+            let start = self.take_from(word, count)?;
+            if word != first {
+                self.next.store(word, Ordering::Relaxed);
+            }
             let offset = (word * PER_WORD + start) * UNIT;
             // Inside the mapping, which has WORDS * PER_WORD units.
             let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
-            let home = Home::Pool { pool: Arc::clone(self), word, mask: mask(start, units) };
-            Some(Block { address, length: units * UNIT, home })
+            Some(Claim { address, units: Units { word, mask: mask(start, count) } })
         })
     }
 
+    fn give_back(&self, units: Units) {
+        // Release: whoever takes the units next comes after us.
+        self.taken[units.word].fetch_and(!units.mask, Ordering::Release);
+    }
+
+    #[inline]
     fn take_from(&self, word: usize, units: usize) -> Option<usize> {
         let map = self.taken.get(word)?;
         let mut seen = map.load(Ordering::Relaxed);
         loop {
-            let start = (0..=PER_WORD - units).find(|&start| seen & mask(start, units) == 0)?;
+            let start = first_run(!seen, units)?;
             // Acquire: what the former owner did with the units is over.
             let claim = seen | mask(start, units);
             match map.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
@@ -68,10 +89,62 @@ impl Pool {
     }
 }
 
+/// Where the first run of `length` ones begins; `length` is 1 or more.
+fn first_run(bits: u64, length: usize) -> Option<usize> {
+    let mut starts = bits; // of runs of `known` ones
+    let mut known = 1;
+    while known < length {
+        let more = known.min(length - known);
+        starts &= starts >> more;
+        known += more;
+    }
+    usize::try_from(starts.trailing_zeros()).ok().filter(|_| starts != 0)
+}
+
 /// `units` bits from `start` on.
 const fn mask(start: usize, units: usize) -> u64 {
     let ones = if units >= PER_WORD { u64::MAX } else { (1 << units) - 1 };
     ones << start
+}
+
+/// Units of a pool: some of those of one word.
+#[derive(Clone, Copy, Debug)]
+struct Units {
+    word: usize,
+    mask: u64,
+}
+
+impl Units {
+    fn count(self) -> usize {
+        usize::try_from(self.mask.count_ones()).unwrap_or(PER_WORD)
+    }
+}
+
+/// Units that are taken, and where they are.
+#[derive(Debug)]
+struct Claim {
+    address: NonNull<u8>,
+    units: Units,
+}
+
+/// Hypercall memory of a pool that belongs to its holder for a while: aligned to [`UNIT`], with anything in it.
+#[derive(Debug)]
+pub(crate) struct Loan<'a> {
+    pool: &'a Pool,
+    claim: Claim,
+}
+
+impl Loan<'_> {
+    /// Where it is.
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.claim.address
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.pool.give_back(self.claim.units);
+    }
 }
 
 /// Hypercall memory that belongs to its holder: at least as long as asked for, aligned to [`UNIT`], with anything in it.
@@ -85,7 +158,7 @@ pub(crate) struct Block {
 #[derive(Debug)]
 enum Home {
     /// Units of a pool.
-    Pool { pool: Arc<Pool>, word: usize, mask: u64 },
+    Pool { pool: Arc<Pool>, units: Units },
     /// A mapping of its own, unmapped on drop.
     Own { _memory: HypercallMemory },
 }
@@ -114,9 +187,8 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if let Home::Pool { pool, word, mask } = &self.home {
-            // Release: whoever takes the units next comes after us.
-            pool.taken[*word].fetch_and(!mask, Ordering::Release);
+        if let Home::Pool { pool, units } = &self.home {
+            pool.give_back(*units);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The handle: issues hypercalls.
 #![expect(unsafe_code, reason = "the raw hypercall, and the typed one on top of it")]
 
-use crate::pool::{Block, Pool};
+use crate::pool::{Block, Pool, UNIT};
 use crate::{Error, HypercallBuffer};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -111,6 +111,15 @@ impl Xencall {
 
     /// Memory for arguments, of at least `bytes`.
     pub(crate) fn block(&self, bytes: usize) -> Result<Block, Error> {
+        match self.shared.pool.get().and_then(|pool| pool.take(bytes)) {
+            Some(block) => Ok(block),
+            None => self.more_memory(bytes),
+        }
+    }
+
+    /// The first memory from the pool, or memory from elsewhere.
+    #[cold]
+    fn more_memory(&self, bytes: usize) -> Result<Block, Error> {
         let failed = |source| Error::Memory { bytes, source };
         if self.shared.pool.get().is_none() {
             let made = Pool::map(self.memory_device()).map_err(failed)?;
@@ -180,9 +189,26 @@ impl Xencall {
     ///
     /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
     pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
-        let mut record = self.buffer(operation.record())?;
-        let arguments = operation.arguments(record_address(&mut record));
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
+        let record = operation.record();
+        if size_of::<O::Record>() == 0 {
+            // SAFETY: there is no record; `O` vouches for everything else.
+            let result = unsafe { issue(self, O::NAME, O::NUMBER, operation.arguments(0)) };
+            return Ok(Attempt { result, record });
+        }
+        if let Some(loan) = self.shared.pool.get().and_then(|pool| pool.lend(size_of::<O::Record>())) {
+            const { assert!(align_of::<O::Record>() <= UNIT) };
+            let place = loan.address().cast::<O::Record>();
+            // SAFETY: the memory is ours alone, as long as was asked for, and aligned to `UNIT`.
+            unsafe { place.write(record) };
+            let arguments = operation.arguments(place.as_ptr().expose_provenance() as u64);
+            // SAFETY: the record is live hypercall memory; `O` vouches for everything else.
+            let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+            // SAFETY: it was written above, and whatever Xen has made of it is a record (`FromBytes`).
+            return Ok(Attempt { result, record: unsafe { place.read() } });
+        }
+        let mut record = self.buffer(record)?;
+        let arguments = operation.arguments(record.lend().address());
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
         let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
         Ok(Attempt { result, record: take(record) })
@@ -200,27 +226,45 @@ impl Xencall {
     /// # Safety
     ///
     /// As [`Xencall::hypercall`].
+    #[inline]
     pub(crate) unsafe fn issue(
         &self,
         operation: &'static str,
         number: HypercallNumber,
         arg: [u64; 5],
     ) -> Result<i64, Error> {
-        let mut tries = 3;
-        loop {
-            let mut request = Hypercall { op: number.0.into(), arg };
+        let mut request = Hypercall { op: number.0.into(), arg };
+        // SAFETY: the caller vouches for the arguments.
+        match unsafe { self.shared.privcmd.submit_unchecked(&mut request) } {
+            Ok(value) => Ok(value.into()),
+            // SAFETY: the same request, for which the caller vouches.
+            Err(error) => unsafe { self.issue_again(operation, request, error) },
+        }
+    }
+
+    /// Issues a hypercall that failed again, if that may help.
+    ///
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    #[cold]
+    unsafe fn issue_again(
+        &self,
+        operation: &'static str,
+        mut request: Hypercall,
+        mut error: io::Error,
+    ) -> Result<i64, Error> {
+        let mut tries = 2;
+        // Memory that the kernel can move was just not there.
+        while tries > 0 && error.raw_os_error() == Some(EFAULT) && !self.buffers_never_fault() {
+            tries -= 1;
             // SAFETY: the caller vouches for the arguments.
             match unsafe { self.shared.privcmd.submit_unchecked(&mut request) } {
                 Ok(value) => return Ok(value.into()),
-                // Memory that the kernel can move was just not there.
-                Err(error)
-                    if error.raw_os_error() == Some(EFAULT) && tries > 1 && !self.buffers_never_fault() =>
-                {
-                    tries -= 1;
-                }
-                Err(source) => return Err(self.refused(operation, source)),
+                Err(again) => error = again,
             }
         }
+        Err(self.refused(operation, error))
     }
 
     /// # Safety
@@ -269,11 +313,6 @@ pub(crate) fn outcome(operation: &'static str, result: i64) -> Result<i64, Error
     }
     let errno = i32::try_from(-result).unwrap_or(i32::MAX);
     Err(Error::Hypercall { operation, source: io::Error::from_raw_os_error(errno) })
-}
-
-/// The record's address as an argument; a record of no bytes has none.
-pub(crate) fn record_address<R>(record: &mut HypercallBuffer<R>) -> u64 {
-    if size_of::<R>() == 0 { 0 } else { record.address() }
 }
 
 /// Takes the value out of a buffer, which goes back to the pool.

@@ -57,6 +57,7 @@ unsafe impl Ioctl for Operand<'_> {
 ///
 /// `fd` is open on the driver that defines `opcode` with an operand of this size, and every address in the operand is
 /// valid for what the driver does with it.
+#[inline]
 pub(super) unsafe fn ioctl(fd: BorrowedFd<'_>, opcode: Opcode, operand: &mut [u8]) -> io::Result<u32> {
     #[cfg(feature = "fake")]
     if let Some(answer) = fake::offer(|| Call::Ioctl { opcode, operand: &mut *operand }) {
@@ -123,6 +124,7 @@ impl Mapping {
     }
 
     /// Whether this process made the mapping.
+    #[inline]
     pub(super) fn is_here(&self) -> bool {
         self.owner == Generation::current()
     }
