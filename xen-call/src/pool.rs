@@ -55,42 +55,48 @@ impl Pool {
         if count > PER_WORD || !self.memory.is_here() {
             return None;
         }
-        let first = self.next.load(Ordering::Relaxed);
-        (first..first + WORDS).map(|word| word % WORDS).find_map(|word| {
-            let start = self.take_from(word, count)?;
-            if word != first {
-                self.next.store(word, Ordering::Relaxed);
-            }
-            let offset = (word * PER_WORD + start) * UNIT;
-            // Inside the mapping, which has WORDS * PER_WORD units.
-            let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
-            Some(Claim { address, units: Units { word, mask: mask(start, count) } })
-        })
+        let word = self.next.load(Ordering::Relaxed);
+        let units = self.claim_from(word, count).or_else(|| self.search(word, count))?;
+        let start = usize::try_from(units.mask.trailing_zeros()).unwrap_or_default();
+        let offset = (units.word * PER_WORD + start) * UNIT;
+        // Inside the mapping, which has WORDS * PER_WORD units.
+        let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
+        Some(Claim { address, units })
     }
 
-    fn give_back(&self, units: Units) {
-        // Release: whoever takes the units next comes after us.
-        self.taken[units.word].fetch_and(!units.mask, Ordering::Release);
+    /// Looks into the other words.
+    #[cold]
+    fn search(&self, first: usize, count: usize) -> Option<Units> {
+        let others = (first + 1..first + WORDS).map(|word| word % WORDS);
+        let units = others.into_iter().find_map(|word| self.claim_from(word, count))?;
+        self.next.store(units.word, Ordering::Relaxed);
+        Some(units)
     }
 
     #[inline]
-    fn take_from(&self, word: usize, units: usize) -> Option<usize> {
+    fn claim_from(&self, word: usize, count: usize) -> Option<Units> {
         let map = self.taken.get(word)?;
         let mut seen = map.load(Ordering::Relaxed);
         loop {
-            let start = first_run(!seen, units)?;
+            let mask = first_run(!seen, count)?;
             // Acquire: what the former owner did with the units is over.
-            let claim = seen | mask(start, units);
-            match map.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(start),
+            match map.compare_exchange_weak(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(Units { word, mask }),
                 Err(other) => seen = other,
             }
         }
     }
+
+    #[inline]
+    fn give_back(&self, units: Units) {
+        // Release: whoever takes the units next comes after us.
+        self.taken[units.word].fetch_and(!units.mask, Ordering::Release);
+    }
 }
 
-/// Where the first run of `length` ones begins; `length` is 1 or more.
-fn first_run(bits: u64, length: usize) -> Option<usize> {
+/// The first run of `length` ones; `length` is 1 to 64.
+#[inline]
+fn first_run(bits: u64, length: usize) -> Option<u64> {
     let mut starts = bits; // of runs of `known` ones
     let mut known = 1;
     while known < length {
@@ -98,13 +104,7 @@ fn first_run(bits: u64, length: usize) -> Option<usize> {
         starts &= starts >> more;
         known += more;
     }
-    usize::try_from(starts.trailing_zeros()).ok().filter(|_| starts != 0)
-}
-
-/// `units` bits from `start` on.
-const fn mask(start: usize, units: usize) -> u64 {
-    let ones = if units >= PER_WORD { u64::MAX } else { (1 << units) - 1 };
-    ones << start
+    (starts != 0).then(|| (u64::MAX >> (PER_WORD - length)) << starts.trailing_zeros())
 }
 
 /// Units of a pool: some of those of one word.

@@ -48,12 +48,9 @@ pub struct Compilation {
 #[doc(alias = "XENVER_version")]
 #[doc(alias = "xc_version")]
 pub fn version(xencall: &Xencall) -> Result<XenVersion, Error> {
-    let value = u32::try_from(xencall.call(&Version)?.value).unwrap_or(u32::MAX).to_be_bytes();
-    let [major_high, major_low, minor_high, minor_low] = value;
-    Ok(XenVersion {
-        major: u16::from_be_bytes([major_high, major_low]),
-        minor: u16::from_be_bytes([minor_high, minor_low]),
-    })
+    let version = u32::try_from(xencall.call(&Version)?.value).unwrap_or(u32::MAX);
+    let half = |number: u32| u16::try_from(number & 0xffff).unwrap_or(u16::MAX);
+    Ok(XenVersion { major: half(version >> 16), minor: half(version) })
 }
 
 /// What follows the minor version, such as `.2-pre (Debian 4.20.2)`.

@@ -69,8 +69,15 @@ impl ForeignMemory {
         // SAFETY: the handle is open, and the library sets where the memory is.
         let resource = unsafe {
             (self.functions.xenforeignmemory_map_resource)(
-                self.handle.as_ptr(), domain, IOREQ_SERVER, server.into(),
-                FIRST_PAGE_OF_REQUESTS, 1, &raw mut memory, protection, 0,
+                self.handle.as_ptr(),
+                domain,
+                IOREQ_SERVER,
+                server.into(),
+                FIRST_PAGE_OF_REQUESTS,
+                1,
+                &raw mut memory,
+                protection,
+                0,
             )
         };
         anyhow::ensure!(!resource.is_null(), std::io::Error::last_os_error());

@@ -11,6 +11,7 @@ mod evtchn;
 mod foreignmemory;
 mod gnttab;
 mod handle;
+mod map_cache;
 
 pub(crate) use call::Call;
 pub(crate) use ctrl::{Ctrl, DomainRecords};
@@ -20,6 +21,7 @@ pub(crate) use evtchn::Evtchn;
 pub(crate) use foreignmemory::ForeignMemory;
 pub(crate) use gnttab::{CopySegment, Gntshr, Gnttab};
 pub(crate) use handle::{open_and_close, open_and_close_interface};
+pub(crate) use map_cache::MapCache;
 
 use anyhow::{Result, ensure};
 use std::ffi::c_int;

@@ -2,8 +2,8 @@
 
 use super::{Mapped, file, good, number, system_call};
 use std::os::fd::BorrowedFd;
-use xen_sys::linux::privcmd::MmapBatchV2;
 use xen_sys::linux::Record;
+use xen_sys::linux::privcmd::MmapBatchV2;
 
 /// Maps frames of a domain; all of them.
 pub(crate) fn map_foreign(fd: BorrowedFd<'_>, dom: u16, frames: &[u64], statuses: &mut [i32]) -> Mapped {

@@ -49,6 +49,7 @@ fn multicall(count: u32) -> Result<Operation> {
     let floor = floor::multicall(&xencall, &vec![FEATURES; count as usize])?;
     let ours = Side::new(move || {
         let mut calls = Multicall::new(&xencall);
+        calls.reserve(count as usize);
         let mut tickets: Vec<Ticket<FeatureInfo>> = Vec::with_capacity(count as usize);
         tickets.extend((0..count).map(|_| calls.push(FEATURES).expect("pushed")));
         let mut answers = calls.issue().expect("issued");
@@ -81,7 +82,10 @@ fn info(xen: &'static Xenctrl) -> Result<Operation> {
 }
 
 /// Memory that Xen can write for the rest of the program.
-fn buffer<T: FromBytes + IntoBytes + 'static>(xencall: &Xencall, count: usize) -> Result<&'static mut HypercallBuffer<[T]>> {
+fn buffer<T: FromBytes + IntoBytes + 'static>(
+    xencall: &Xencall,
+    count: usize,
+) -> Result<&'static mut HypercallBuffer<[T]>> {
     Ok(Box::leak(Box::new(xencall.zeroed_buffer(count)?)))
 }
 

@@ -2,6 +2,7 @@
 
 mod calls;
 mod events;
+mod foreign;
 mod grants;
 mod handles;
 
@@ -17,4 +18,5 @@ pub(crate) const GROUPS: &[(&str, Make)] = &[
     ("grants", grants::operations),
     ("handles", handles::operations),
     ("calls", calls::operations),
+    ("foreign memory", foreign::operations),
 ];
