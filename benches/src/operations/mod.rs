@@ -1,6 +1,8 @@
 //! What is measured. A group is a function that sets its operations up; what they need lives as long as they do.
 
 mod calls;
+#[cfg(target_arch = "x86_64")]
+mod device_models;
 mod events;
 mod foreign;
 mod grants;
@@ -19,4 +21,6 @@ pub(crate) const GROUPS: &[(&str, Make)] = &[
     ("handles", handles::operations),
     ("calls", calls::operations),
     ("foreign memory", foreign::operations),
+    #[cfg(target_arch = "x86_64")]
+    ("device models", device_models::operations),
 ];
