@@ -54,7 +54,7 @@ struct Bucket<A: Access> {
 }
 
 /// Makes a hash of a bucket's number, by a multiplication that spreads it. A guest that chooses addresses whose numbers fall
-/// together gains nothing: there are no more buckets than the cache has room for.
+/// together gains nothing but a slow device model of its own.
 #[derive(Default)]
 struct Spread(u64);
 
@@ -192,40 +192,68 @@ impl<A: Access> MapCache<A> {
 
     /// Does something with the frames of a bucket, and maps them first if they are not. `access` fails without effect if it
     /// touches a frame that is not mapped; then, they are mapped anew, as the guest may have got one there.
+    #[inline]
     fn access<R>(
         &self,
         piece: Piece,
         mut access: impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
     ) -> Result<R, Error> {
         loop {
-            let buckets = self.look();
-            if let Some(bucket) = buckets.mapped.get(&piece.bucket) {
-                match access(&bucket.mapping, piece.offset) {
-                    Err(Error::NotMapped { .. }) => {}
-                    answer => {
-                        let hits = self.hits.fetch_add(1, Ordering::Relaxed) + 1;
-                        let now = hits + self.misses.load(Ordering::Relaxed);
-                        bucket.last_used.store(now, Ordering::Relaxed);
-                        return answer;
-                    }
-                }
+            if let Some(answer) = self.hit(piece, &mut access) {
+                return answer;
             }
-            let seen = buckets.invalidations;
-            drop(buckets);
-            let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
-            let mapping = self.map(piece.bucket)?;
-            let mut buckets = self.change();
-            if buckets.invalidations != seen {
-                continue;
+            if let Some(answer) = self.miss(piece, &mut access) {
+                return answer;
             }
-            let answer = access(&mapping, piece.offset).map_err(|error| piece.not_present(error))?;
-            let now = self.hits.load(Ordering::Relaxed) + misses;
-            let bucket = Bucket { mapping, last_used: AtomicU64::new(now) };
-            let replaced = buckets.insert(piece.bucket, bucket, self.capacity);
-            drop(buckets);
-            drop(replaced);
-            return Ok(answer);
         }
+    }
+
+    /// Does it with what is mapped; `None` if that is not enough.
+    #[inline]
+    fn hit<R>(
+        &self,
+        piece: Piece,
+        access: &mut impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
+    ) -> Option<Result<R, Error>> {
+        let buckets = self.look();
+        let bucket = buckets.mapped.get(&piece.bucket)?;
+        let answer = access(&bucket.mapping, piece.offset);
+        if matches!(answer, Err(Error::NotMapped { .. })) {
+            return None;
+        }
+        let hits = self.hits.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = hits + self.misses.load(Ordering::Relaxed);
+        bucket.last_used.store(now, Ordering::Relaxed);
+        Some(answer)
+    }
+
+    /// Maps, and does it then; `None` if something was invalidated meanwhile.
+    #[cold]
+    fn miss<R>(
+        &self,
+        piece: Piece,
+        access: &mut impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
+    ) -> Option<Result<R, Error>> {
+        let seen = self.look().invalidations;
+        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
+        let mapping = match self.map(piece.bucket) {
+            Ok(mapping) => mapping,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut buckets = self.change();
+        if buckets.invalidations != seen {
+            return None;
+        }
+        let answer = match access(&mapping, piece.offset) {
+            Err(error) => return Some(Err(piece.not_present(error))),
+            answer => answer,
+        };
+        let now = self.hits.load(Ordering::Relaxed) + misses;
+        let bucket = Bucket { mapping, last_used: AtomicU64::new(now) };
+        let replaced = buckets.insert(piece.bucket, bucket, self.capacity);
+        drop(buckets);
+        drop(replaced);
+        Some(answer)
     }
 
     fn map(&self, bucket: u64) -> Result<PartialMapping<A>, Error> {
@@ -316,6 +344,7 @@ struct Piece {
 }
 
 impl Piece {
+    #[inline]
     fn at(address: u64) -> Self {
         const SIZE: u64 = BUCKET_SIZE as u64;
         // Lossless: the remainder is less than the size of a bucket.

@@ -153,7 +153,7 @@ fn refuse_those_beyond_the_end(frames: &[Gfn], statuses: &mut [FrameStatus]) {
 }
 
 /// Looks at all of them at once, which takes no branches: as a rule it is so.
-fn are_all_mapped(statuses: &[FrameStatus]) -> bool {
+pub(crate) fn are_all_mapped(statuses: &[FrameStatus]) -> bool {
     statuses.iter().fold(0, |bits, status| bits | status.0) == 0
 }
 
