@@ -178,8 +178,7 @@ impl Xencall {
     ///
     /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`], [`Error::Memory`].
     pub fn call<O: Operation>(&self, operation: &O) -> Result<Answer<O::Record>, Error> {
-        let Attempt { result, record } = self.attempt(operation)?;
-        Ok(Answer { value: result?, record })
+        self.run(operation, |result, record| Ok(Answer { value: result?, record }))?
     }
 
     /// Issues an operation as [`call`](Self::call) does, and gives back its record even if it fails. Some operations tell
@@ -189,29 +188,51 @@ impl Xencall {
     ///
     /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
     pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
+        self.run(operation, |result, record| Attempt { result, record })
+    }
+
+    /// Issues an operation, and has `finish` make something of result and record.
+    #[inline]
+    fn run<O: Operation, T>(
+        &self,
+        operation: &O,
+        finish: impl FnOnce(Result<i64, Error>, O::Record) -> T,
+    ) -> Result<T, Error> {
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
         let record = operation.record();
         if size_of::<O::Record>() == 0 {
             // SAFETY: there is no record; `O` vouches for everything else.
             let result = unsafe { issue(self, O::NAME, O::NUMBER, operation.arguments(0)) };
-            return Ok(Attempt { result, record });
+            return Ok(finish(result, record));
         }
-        if let Some(loan) = self.shared.pool.get().and_then(|pool| pool.lend(size_of::<O::Record>())) {
-            const { assert!(align_of::<O::Record>() <= UNIT) };
-            let place = loan.address().cast::<O::Record>();
-            // SAFETY: the memory is ours alone, as long as was asked for, and aligned to `UNIT`.
-            unsafe { place.write(record) };
-            let arguments = operation.arguments(place.as_ptr().expose_provenance() as u64);
-            // SAFETY: the record is live hypercall memory; `O` vouches for everything else.
-            let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
-            // SAFETY: it was written above, and whatever Xen has made of it is a record (`FromBytes`).
-            return Ok(Attempt { result, record: unsafe { place.read() } });
-        }
+        let Some(loan) = self.shared.pool.get().and_then(|pool| pool.lend(size_of::<O::Record>())) else {
+            return self.run_in_buffer(operation, record, finish);
+        };
+        const { assert!(align_of::<O::Record>() <= UNIT) };
+        let place = loan.address().cast::<O::Record>();
+        // SAFETY: the memory is ours alone, as long as was asked for, and aligned to `UNIT`.
+        unsafe { place.write(record) };
+        let arguments = operation.arguments(place.as_ptr().expose_provenance() as u64);
+        // SAFETY: the record is live hypercall memory; `O` vouches for everything else.
+        let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+        // SAFETY: it was written above, and whatever Xen has made of it is a record (`FromBytes`).
+        Ok(finish(result, unsafe { place.read() }))
+    }
+
+    /// The same where the pool has no room for the record, or is not there yet.
+    #[cold]
+    fn run_in_buffer<O: Operation, T>(
+        &self,
+        operation: &O,
+        record: O::Record,
+        finish: impl FnOnce(Result<i64, Error>, O::Record) -> T,
+    ) -> Result<T, Error> {
+        let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
         let mut record = self.buffer(record)?;
         let arguments = operation.arguments(record.lend().address());
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
         let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
-        Ok(Attempt { result, record: take(record) })
+        Ok(finish(result, take(record)))
     }
 
     /// Sends a request to the driver behind the handle that is not a hypercall; the answer is what the driver wrote into it.

@@ -4,6 +4,7 @@ use crate::operation::{Operation, Side};
 use crate::{c, floor};
 use anyhow::Result;
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::rc::Rc;
 use xen_call::{HypercallBuffer, Multicall, Ticket, Xencall, version};
 use xen_ctrl::domain::{CreateDomain, CreatedDomain, DomainKind, DomainList};
@@ -27,8 +28,14 @@ pub(super) fn operations() -> Result<Vec<Operation>> {
 fn version() -> Result<Operation> {
     let xencall = Xencall::open()?;
     let floor = floor::hypercall(&xencall, &Version)?;
-    let ours = Side::new(move || drop(version::version(&xencall).expect("a version")));
-    let c = c::Call::open().map(|c| Side::new(move || drop(c.version())));
+    let ours = Side::new(move || {
+        black_box(version::version(&xencall).expect("a version"));
+    });
+    let c = c::Call::open().map(|c| {
+        Side::new(move || {
+            black_box(c.version());
+        })
+    });
     Ok(Operation::new("version", ours).c(c).floor(floor))
 }
 
@@ -38,8 +45,14 @@ const FEATURES: FeatureInfo = FeatureInfo { submap_idx: 0, submap: 0 };
 fn features() -> Result<Operation> {
     let xencall = Xencall::open()?;
     let floor = floor::hypercall(&xencall, &FEATURES)?;
-    let ours = Side::new(move || drop(version::features(&xencall, 0).expect("features")));
-    let c = c::Ctrl::open().map(|c| Side::new(move || drop(c.features(0))));
+    let ours = Side::new(move || {
+        black_box(version::features(&xencall, 0).expect("features"));
+    });
+    let c = c::Ctrl::open().map(|c| {
+        Side::new(move || {
+            black_box(c.features(0));
+        })
+    });
     Ok(Operation::new("features", ours).c(c).floor(floor))
 }
 
@@ -77,7 +90,11 @@ fn info(xen: &'static Xenctrl) -> Result<Operation> {
         floor::hypercall(xen.xencall(), &DomctlCall { version, domain: DomId::ZERO, operation })?
     };
     let ours = Side::new(|| drop(xen.domain(DomId::ZERO).info().expect("dom0")));
-    let c = c::Ctrl::open().map(|c| Side::new(move || drop(c.domain_info(0))));
+    let c = c::Ctrl::open().map(|c| {
+        Side::new(move || {
+            black_box(c.domain_info(0));
+        })
+    });
     Ok(Operation::new("domain info", ours).c(c).floor(floor))
 }
 

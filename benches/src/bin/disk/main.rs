@@ -33,7 +33,8 @@ fn main() -> Result<()> {
     let [blkback, load] = &arguments[..] else { bail!("usage: disk BLKBACK DISK_LOAD") };
     let image = Image::create()?;
     let mut disks = Vec::new();
-    for (name, transfer) in [("xen-blkback", None), ("ours, copy", Some("copy")), ("ours, map", Some("map"))]
+    // The kernel's comes last: once it is loaded, it would answer all guests.
+    for (name, transfer) in [("ours, copy", Some("copy")), ("ours, map", Some("map")), ("xen-blkback", None)]
     {
         let guest = Guest::start(load)?;
         let backend = match transfer {
