@@ -134,6 +134,7 @@ impl Mapping {
     }
 
     /// Whether this process made the mapping.
+    #[inline]
     pub(super) fn is_here(&self) -> bool {
         self.owner == Generation::current()
     }
