@@ -1,10 +1,16 @@
 //! Bare system calls, without a library in between.
 #![expect(unsafe_code, reason = "the system call instruction")]
 
+mod foreign;
+mod hypercall;
+
+pub(crate) use foreign::map_foreign;
+pub(crate) use hypercall::{hypercall, multicall};
+
 use std::arch::asm;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use xen_sys::linux::Request;
+use xen_sys::linux::{Record, Request};
 
 /// One system call; the answer is the kernel's.
 ///
@@ -87,7 +93,7 @@ impl Prepared {
     /// # Safety
     ///
     /// All memory that the request borrows stays valid, and nobody else's, for as long as this lives.
-    pub(crate) unsafe fn new<R: Request>(request: &mut R) -> Self {
+    pub(crate) unsafe fn new<R: Record>(request: &mut R) -> Self {
         let words = request.operand().chunks(8).map(|bytes| {
             let mut word = [0; 8];
             word[..bytes.len()].copy_from_slice(bytes);

@@ -5,6 +5,7 @@
 //! several of them. An operation is a few lines in one of the files in `operations/`.
 
 mod c;
+mod domain;
 mod floor;
 mod guest;
 mod measure;

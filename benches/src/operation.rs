@@ -29,7 +29,6 @@ impl Operation {
     }
 
     /// How many runs there are between two looks at the clock. Nothing is prepared between these runs.
-    #[expect(dead_code, reason = "for operations on mapped memory, which are measured next")]
     pub(crate) fn repeat(self, repeat: u32) -> Self {
         Self { repeat, ..self }
     }

@@ -60,6 +60,11 @@ impl<'a> Multicall<'a> {
         Self { xencall, calls: Vec::new(), list: LISTS.fetch_add(1, Ordering::Relaxed) }
     }
 
+    /// Makes room for so many more operations at once.
+    pub fn reserve(&mut self, additional: usize) {
+        self.calls.reserve(additional);
+    }
+
     /// Adds an operation. What it borrows stays borrowed until the list is issued.
     ///
     /// # Errors
@@ -100,10 +105,10 @@ impl<'a> Multicall<'a> {
     /// [`Error::Memory`]. Errors of single operations are in their answers.
     pub fn issue(self) -> Result<Answers, Error> {
         let Self { xencall, calls, list: id } = self;
-        let list: Vec<_> = calls.iter().map(|call| call.entry).collect();
-        let mut entries = xencall.buffer_from(&list)?;
-        if !list.is_empty() {
-            let arguments = [entries.lend().address(), list.len() as u64, 0, 0, 0];
+        let mut entries = xencall.zeroed_buffer::<MulticallEntry>(calls.len())?;
+        entries.iter_mut().zip(&calls).for_each(|(entry, call)| *entry = call.entry);
+        if !calls.is_empty() {
+            let arguments = [entries.lend().address(), calls.len() as u64, 0, 0, 0];
             // SAFETY: the entries are live and borrowed exclusively; their records are in `calls`, and everything else that
             // they point to is borrowed by the operations for `'a`, which `self` has kept until here.
             unsafe { xencall.issue("multicall", HypercallNumber::MULTICALL, arguments) }?;

@@ -18,8 +18,8 @@ const SLABS: usize = 8;
 
 /// Slabs of memory cut into units, each of which is free or taken.
 ///
-/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait: the
-/// caller maps memory for it alone.
+/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait:
+/// the caller maps memory for it alone.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     slabs: [Slab; SLABS],
@@ -35,68 +35,141 @@ struct Slab {
 }
 
 impl Pool {
-    /// Takes units for `length` bytes; `None` if that is too much, or no room is left, or this is a child of the process
-    /// that has the pool, or there is no memory.
-    pub(crate) fn take(
-        self: &Arc<Self>,
-        device: Option<&Device<PrivcmdBuf>>,
-        length: usize,
-    ) -> Option<Block> {
-        let units = length.div_ceil(UNIT).max(1);
-        if units > PER_SLAB {
-            return None;
-        }
-        let mapped = self.search(units, |slab| slab.memory.get());
-        mapped.or_else(|| self.search(units, |slab| slab.map(device)))
+    /// Takes units for `length` bytes, for as long as one likes; `None` as for [`Pool::claim`].
+    pub(crate) fn take(self: &Arc<Self>, length: usize) -> Option<Block> {
+        let Claim { address, units } = self.claim(length)?;
+        let home = Home::Pool { pool: Arc::clone(self), units };
+        Some(Block { address, length: units.count() * UNIT, home })
     }
 
-    fn search<'a>(
-        self: &'a Arc<Self>,
-        units: usize,
-        memory: impl Fn(&'a Slab) -> Option<&'a HypercallMemory>,
-    ) -> Option<Block> {
-        let first = self.next.load(Ordering::Relaxed);
-        (0..SLABS).map(|step| (first + step) % SLABS).find_map(|index| {
-            let slab = self.slabs.get(index)?;
-            let memory = memory(slab).filter(|memory| memory.is_here())?;
-            let start = slab.take(units)?;
-            self.next.store(index, Ordering::Relaxed);
-            // Inside the mapping, which has PER_SLAB units.
-            let address = NonNull::new(memory.as_mut_ptr().wrapping_add(start * UNIT))?;
-            let home = Home::Pool { pool: Arc::clone(self), slab: index, mask: mask(start, units) };
-            Some(Block { address, length: units * UNIT, home })
-        })
+    /// Takes units for `length` bytes, for as long as the pool is borrowed; `None` as for [`Pool::claim`].
+    #[inline]
+    pub(crate) fn lend(&self, length: usize) -> Option<Loan<'_>> {
+        Some(Loan { claim: self.claim(length)?, pool: self })
+    }
+
+    /// Maps one more slab, if there can be one, and `length` bytes have room in it. False if not, or if there is no memory.
+    pub(crate) fn grow(&self, device: Option<&Device<PrivcmdBuf>>, length: usize) -> bool {
+        let Some(slab) = self.slabs.iter().find(|slab| slab.memory.get().is_none()) else { return false };
+        if units(length) > PER_SLAB {
+            return false;
+        }
+        // If another thread was faster, its mapping counts.
+        HypercallMemory::map(device, UNIT * PER_SLAB).map(|memory| slab.memory.set(memory)).is_ok()
+    }
+
+    /// Marks units for `length` bytes as taken; `None` if that is too much, or no slab has room.
+    #[inline]
+    fn claim(&self, length: usize) -> Option<Claim> {
+        let count = units(length);
+        if count > PER_SLAB {
+            return None;
+        }
+        let slab = self.next.load(Ordering::Relaxed);
+        self.claim_from(slab, count).or_else(|| self.search(slab, count))
+    }
+
+    /// Looks into the other slabs.
+    #[cold]
+    fn search(&self, first: usize, count: usize) -> Option<Claim> {
+        let mut others = (first + 1..first + SLABS).map(|slab| slab % SLABS);
+        let claim = others.find_map(|slab| self.claim_from(slab, count))?;
+        self.next.store(claim.units.slab, Ordering::Relaxed);
+        Some(claim)
+    }
+
+    #[inline]
+    fn claim_from(&self, index: usize, count: usize) -> Option<Claim> {
+        let slab = self.slabs.get(index)?;
+        // In a child of the process that mapped it, it is not there.
+        let memory = slab.memory.get().filter(|memory| memory.is_here())?;
+        let mask = slab.take(count)?;
+        let start = usize::try_from(mask.trailing_zeros()).unwrap_or_default();
+        // Inside the mapping, which has PER_SLAB units.
+        let address = NonNull::new(memory.as_mut_ptr().wrapping_add(start * UNIT))?;
+        Some(Claim { address, units: Units { slab: index, mask } })
+    }
+
+    #[inline]
+    fn give_back(&self, units: Units) {
+        // Release: whoever takes the units next comes after us.
+        self.slabs[units.slab].taken.fetch_and(!units.mask, Ordering::Release);
     }
 }
 
 impl Slab {
-    /// The memory, which is mapped if it is not.
-    fn map(&self, device: Option<&Device<PrivcmdBuf>>) -> Option<&HypercallMemory> {
-        if self.memory.get().is_none() {
-            // If another thread was faster, its mapping counts.
-            let _ = self.memory.set(HypercallMemory::map(device, UNIT * PER_SLAB).ok()?);
-        }
-        self.memory.get()
-    }
-
-    fn take(&self, units: usize) -> Option<usize> {
+    /// Marks so many units as taken: which.
+    #[inline]
+    fn take(&self, count: usize) -> Option<u64> {
         let mut seen = self.taken.load(Ordering::Relaxed);
         loop {
-            let start = (0..=PER_SLAB - units).find(|&start| seen & mask(start, units) == 0)?;
+            let mask = first_run(!seen, count)?;
             // Acquire: what the former owner did with the units is over.
-            let claim = seen | mask(start, units);
-            match self.taken.compare_exchange_weak(seen, claim, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(start),
+            match self.taken.compare_exchange_weak(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(mask),
                 Err(other) => seen = other,
             }
         }
     }
 }
 
-/// `units` bits from `start` on.
-const fn mask(start: usize, units: usize) -> u64 {
-    let ones = if units >= PER_SLAB { u64::MAX } else { (1 << units) - 1 };
-    ones << start
+/// How many units hold so many bytes.
+#[inline]
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT).max(1)
+}
+
+/// The first run of `length` ones; `length` is 1 to 64.
+#[inline]
+fn first_run(bits: u64, length: usize) -> Option<u64> {
+    let mut starts = bits; // of runs of `known` ones
+    let mut known = 1;
+    while known < length {
+        let more = known.min(length - known);
+        starts &= starts >> more;
+        known += more;
+    }
+    (starts != 0).then(|| (u64::MAX >> (PER_SLAB - length)) << starts.trailing_zeros())
+}
+
+/// Units of a pool: some of those of one slab.
+#[derive(Clone, Copy, Debug)]
+struct Units {
+    slab: usize,
+    mask: u64,
+}
+
+impl Units {
+    fn count(self) -> usize {
+        usize::try_from(self.mask.count_ones()).unwrap_or(PER_SLAB)
+    }
+}
+
+/// Units that are taken, and where they are.
+#[derive(Debug)]
+struct Claim {
+    address: NonNull<u8>,
+    units: Units,
+}
+
+/// Hypercall memory of a pool that belongs to its holder for a while: aligned to [`UNIT`], with anything in it.
+#[derive(Debug)]
+pub(crate) struct Loan<'a> {
+    pool: &'a Pool,
+    claim: Claim,
+}
+
+impl Loan<'_> {
+    /// Where it is.
+    pub(crate) fn address(&self) -> NonNull<u8> {
+        self.claim.address
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.pool.give_back(self.claim.units);
+    }
 }
 
 /// Hypercall memory that belongs to its holder: at least as long as asked for, aligned to [`UNIT`], with anything in it.
@@ -110,7 +183,7 @@ pub(crate) struct Block {
 #[derive(Debug)]
 enum Home {
     /// Units of a pool.
-    Pool { pool: Arc<Pool>, slab: usize, mask: u64 },
+    Pool { pool: Arc<Pool>, units: Units },
     /// A mapping of its own, unmapped on drop.
     Own { _memory: HypercallMemory },
 }
@@ -139,9 +212,8 @@ impl Block {
 
 impl Drop for Block {
     fn drop(&mut self) {
-        if let Home::Pool { pool, slab, mask } = &self.home {
-            // Release: whoever takes the units next comes after us.
-            pool.slabs[*slab].taken.fetch_and(!mask, Ordering::Release);
+        if let Home::Pool { pool, units } = &self.home {
+            pool.give_back(*units);
         }
     }
 }

@@ -47,13 +47,11 @@ pub struct Compilation {
 /// [`Error::LockedDown`] in a domain that may issue no hypercalls.
 #[doc(alias = "XENVER_version")]
 #[doc(alias = "xc_version")]
+#[inline]
 pub fn version(xencall: &Xencall) -> Result<XenVersion, Error> {
-    let value = u32::try_from(xencall.call(&Version)?.value).unwrap_or(u32::MAX).to_be_bytes();
-    let [major_high, major_low, minor_high, minor_low] = value;
-    Ok(XenVersion {
-        major: u16::from_be_bytes([major_high, major_low]),
-        minor: u16::from_be_bytes([minor_high, minor_low]),
-    })
+    let version = u32::try_from(xencall.call(&Version)?.value).unwrap_or(u32::MAX);
+    let half = |number: u32| u16::try_from(number & 0xffff).unwrap_or(u16::MAX);
+    Ok(XenVersion { major: half(version >> 16), minor: half(version) })
 }
 
 /// What follows the minor version, such as `.2-pre (Debian 4.20.2)`.
@@ -149,6 +147,7 @@ pub fn virtual_start(xencall: &Xencall) -> Result<u64, Error> {
 ///
 /// As [`version`]; [`Error::Hypercall`] with `EINVAL` for an index that Xen does not know.
 #[doc(alias = "XENVER_get_features")]
+#[inline]
 pub fn features(xencall: &Xencall, index: u32) -> Result<u32, Error> {
     Ok(xencall.call(&FeatureInfo { submap_idx: index, submap: 0 })?.record.submap)
 }

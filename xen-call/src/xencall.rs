@@ -1,7 +1,7 @@
 //! The handle: issues hypercalls.
 #![expect(unsafe_code, reason = "the raw hypercall, and the typed one on top of it")]
 
-use crate::pool::{Block, Pool};
+use crate::pool::{Block, Pool, UNIT};
 use crate::{Error, HypercallBuffer};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -111,8 +111,19 @@ impl Xencall {
 
     /// Memory for arguments, of at least `bytes`.
     pub(crate) fn block(&self, bytes: usize) -> Result<Block, Error> {
+        match self.shared.pool.get().and_then(|pool| pool.take(bytes)) {
+            Some(block) => Ok(block),
+            None => self.more_memory(bytes),
+        }
+    }
+
+    /// Memory from a pool that has grown, or from elsewhere.
+    #[cold]
+    fn more_memory(&self, bytes: usize) -> Result<Block, Error> {
         let device = self.memory_device();
-        match self.shared.pool.get_or_init(Arc::default).take(device, bytes) {
+        let pool = self.shared.pool.get_or_init(Arc::default);
+        let block = if pool.grow(device, bytes) { pool.take(bytes) } else { None };
+        match block {
             Some(block) => Ok(block),
             None => Block::map(device, bytes.max(1)).map_err(|source| Error::Memory { bytes, source }),
         }
@@ -164,8 +175,7 @@ impl Xencall {
     ///
     /// [`Error::Hypercall`] with Xen's error number, [`Error::LockedDown`], [`Error::Restricted`], [`Error::Memory`].
     pub fn call<O: Operation>(&self, operation: &O) -> Result<Answer<O::Record>, Error> {
-        let Attempt { result, record } = self.attempt(operation)?;
-        Ok(Answer { value: result?, record })
+        self.run(operation, |result, record| Ok(Answer { value: result?, record }))?
     }
 
     /// Issues an operation as [`call`](Self::call) does, and gives back its record even if it fails. Some operations tell
@@ -175,18 +185,51 @@ impl Xencall {
     ///
     /// [`Error::Memory`]: it was not issued. All others are in [`Attempt::result`].
     pub fn attempt<O: Operation>(&self, operation: &O) -> Result<Attempt<O::Record>, Error> {
+        self.run(operation, |result, record| Attempt { result, record })
+    }
+
+    /// Issues an operation, and has `finish` make something of result and record.
+    #[inline]
+    fn run<O: Operation, T>(
+        &self,
+        operation: &O,
+        finish: impl FnOnce(Result<i64, Error>, O::Record) -> T,
+    ) -> Result<T, Error> {
         let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
+        let record = operation.record();
         if size_of::<O::Record>() == 0 {
-            let arguments = operation.arguments(0);
             // SAFETY: there is no record; `O` vouches for everything else.
-            let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
-            return Ok(Attempt { result, record: operation.record() });
+            let result = unsafe { issue(self, O::NAME, O::NUMBER, operation.arguments(0)) };
+            return Ok(finish(result, record));
         }
-        let record = self.buffer(operation.record())?;
-        let arguments = operation.arguments(record.address());
+        let Some(loan) = self.shared.pool.get().and_then(|pool| pool.lend(size_of::<O::Record>())) else {
+            return self.run_in_buffer(operation, record, finish);
+        };
+        const { assert!(align_of::<O::Record>() <= UNIT) };
+        let place = loan.address().cast::<O::Record>();
+        // SAFETY: the memory is ours alone, as long as was asked for, and aligned to `UNIT`.
+        unsafe { place.write(record) };
+        let arguments = operation.arguments(place.as_ptr().expose_provenance() as u64);
+        // SAFETY: the record is live hypercall memory; `O` vouches for everything else.
+        let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
+        // SAFETY: it was written above, and whatever Xen has made of it is a record (`FromBytes`).
+        Ok(finish(result, unsafe { place.read() }))
+    }
+
+    /// The same where the pool has no room for the record, or is not there yet.
+    #[cold]
+    fn run_in_buffer<O: Operation, T>(
+        &self,
+        operation: &O,
+        record: O::Record,
+        finish: impl FnOnce(Result<i64, Error>, O::Record) -> T,
+    ) -> Result<T, Error> {
+        let issue = if O::WIDE { Self::issue_wide } else { Self::issue };
+        let mut record = self.buffer(record)?;
+        let arguments = operation.arguments(record.lend().address());
         // SAFETY: the record is live hypercall memory, borrowed exclusively until here; `O` vouches for everything else.
         let result = unsafe { issue(self, O::NAME, O::NUMBER, arguments) };
-        Ok(Attempt { result, record: take(record) })
+        Ok(finish(result, take(record)))
     }
 
     /// Sends a request to the driver behind the handle that is not a hypercall; the answer is what the driver wrote into it.
@@ -201,27 +244,45 @@ impl Xencall {
     /// # Safety
     ///
     /// As [`Xencall::hypercall`].
+    #[inline]
     pub(crate) unsafe fn issue(
         &self,
         operation: &'static str,
         number: HypercallNumber,
         arg: [u64; 5],
     ) -> Result<i64, Error> {
-        let mut tries = 3;
-        loop {
-            let mut request = Hypercall { op: number.0.into(), arg };
+        let mut request = Hypercall { op: number.0.into(), arg };
+        // SAFETY: the caller vouches for the arguments.
+        match unsafe { self.shared.privcmd.submit_unchecked(&mut request) } {
+            Ok(value) => Ok(value.into()),
+            // SAFETY: the same request, for which the caller vouches.
+            Err(error) => unsafe { self.issue_again(operation, request, error) },
+        }
+    }
+
+    /// Issues a hypercall that failed again, if that may help.
+    ///
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    #[cold]
+    unsafe fn issue_again(
+        &self,
+        operation: &'static str,
+        mut request: Hypercall,
+        mut error: io::Error,
+    ) -> Result<i64, Error> {
+        let mut tries = 2;
+        // Memory that the kernel can move was just not there.
+        while tries > 0 && error.raw_os_error() == Some(EFAULT) && !self.buffers_never_fault() {
+            tries -= 1;
             // SAFETY: the caller vouches for the arguments.
             match unsafe { self.shared.privcmd.submit_unchecked(&mut request) } {
                 Ok(value) => return Ok(value.into()),
-                // Memory that the kernel can move was just not there.
-                Err(error)
-                    if error.raw_os_error() == Some(EFAULT) && tries > 1 && !self.buffers_never_fault() =>
-                {
-                    tries -= 1;
-                }
-                Err(source) => return Err(self.refused(operation, source)),
+                Err(again) => error = again,
             }
         }
+        Err(self.refused(operation, error))
     }
 
     /// # Safety

@@ -359,8 +359,20 @@ fn messages_of_a_device_get_numbers_and_are_bound() {
     assert!(matches!(too_many, Error::Incomplete { done: 16, asked: 32, .. }), "{too_many:?}");
     assert_eq!(guest.map_msis(address, 33).expect_err("none has").errno(), Some(EDOM));
 
-    // of its table Xen would have learnt while the device was dom0's, from xen-pciback
-    let error = guest.map_msix(address, 0, idle.memory().0).expect_err("nobody told");
+    let table = idle.memory().0;
+    let error = guest.map_msix(address, 0, table).expect_err("nobody told where the table is");
     assert_eq!(error.errno(), Some(ENODATA), "{error:?}");
+    let host = xen.host();
+    host.prepare_msix(address).expect("learnt");
+    let (first, fourth) = (guest.map_msix(address, 0, table), guest.map_msix(address, 3, table));
+    let (first, fourth) = (first.expect("mapped"), fourth.expect("mapped"));
+    assert_eq!(messages(), before + 2);
+    assert_eq!(host.release_msix(address).expect_err("they are in use").errno(), Some(EBUSY));
+    guest.bind_irq(fourth, GuestIrq::Msi(message.table(0xf000_0000))).expect("bound");
+    guest.unbind_irq(fourth, GuestIrq::Msi(message)).expect("unbound");
+    assert!(guest.map_msix(address, 0x7ff, table).is_err(), "it has 16");
+    guest.unmap_pirq(first).expect("unmapped");
+    guest.unmap_pirq(fourth).expect("unmapped");
+    host.release_msix(address).expect("forgotten");
     assert_eq!(messages(), before);
 }

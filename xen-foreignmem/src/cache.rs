@@ -4,6 +4,7 @@ use crate::frames::Plan;
 use crate::{Error, ForeignMemory, PartialMapping};
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::mem;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,15 +36,14 @@ pub struct MapCache<A: Access = ReadWrite> {
     /// How many buckets may be mapped.
     capacity: usize,
     buckets: RwLock<Buckets<A>>,
-    /// Counts accesses: the time by which the oldest bucket is found.
-    clock: AtomicU64,
+    /// Together with the misses, it is the time by which the oldest bucket is found.
     hits: AtomicU64,
     misses: AtomicU64,
 }
 
 struct Buckets<A: Access> {
     /// By the address of the first frame, in units of a bucket.
-    mapped: HashMap<u64, Bucket<A>>,
+    mapped: HashMap<u64, Bucket<A>, BuildHasherDefault<Spread>>,
     /// How often something was invalidated: what is being mapped meanwhile may be out of date.
     invalidations: u64,
 }
@@ -51,6 +51,26 @@ struct Buckets<A: Access> {
 struct Bucket<A: Access> {
     mapping: PartialMapping<A>,
     last_used: AtomicU64,
+}
+
+/// Makes a hash of a bucket's number, by a multiplication that spreads it. A guest that chooses addresses whose numbers fall
+/// together gains nothing but a slow device model of its own.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio; what table and hash look at are the low and the high bits
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(self.0 ^ u64::from(byte)));
+    }
 }
 
 /// How a [`MapCache`] is doing.
@@ -82,13 +102,12 @@ impl<A: Access> Buckets<A> {
 
 impl<A: Access> MapCache<A> {
     pub(crate) fn new(memory: ForeignMemory, plan: Plan, frames: usize) -> Self {
-        let buckets = Buckets { mapped: HashMap::new(), invalidations: 0 };
+        let buckets = Buckets { mapped: HashMap::default(), invalidations: 0 };
         Self {
             memory,
             plan,
             capacity: frames.div_ceil(BUCKET_FRAMES).max(1),
             buckets: RwLock::new(buckets),
-            clock: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
         }
@@ -164,7 +183,7 @@ impl<A: Access> MapCache<A> {
     fn remove(&self, which: impl Fn(u64) -> bool) {
         let mut buckets = self.change();
         buckets.invalidations = buckets.invalidations.wrapping_add(1);
-        let (gone, kept): (HashMap<_, _>, HashMap<_, _>) =
+        let (gone, kept): (HashMap<_, _, _>, HashMap<_, _, _>) =
             mem::take(&mut buckets.mapped).into_iter().partition(|&(number, _)| which(number));
         buckets.mapped = kept;
         drop(buckets);
@@ -173,48 +192,74 @@ impl<A: Access> MapCache<A> {
 
     /// Does something with the frames of a bucket, and maps them first if they are not. `access` fails without effect if it
     /// touches a frame that is not mapped; then, they are mapped anew, as the guest may have got one there.
+    #[inline]
     fn access<R>(
         &self,
         piece: Piece,
         mut access: impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
     ) -> Result<R, Error> {
         loop {
-            let buckets = self.look();
-            if let Some(bucket) = buckets.mapped.get(&piece.bucket) {
-                match access(&bucket.mapping, piece.offset) {
-                    Err(Error::NotMapped { .. }) => {}
-                    answer => {
-                        bucket.last_used.store(self.now(), Ordering::Relaxed);
-                        self.hits.fetch_add(1, Ordering::Relaxed);
-                        return answer;
-                    }
-                }
+            if let Some(answer) = self.hit(piece, &mut access) {
+                return answer;
             }
-            let seen = buckets.invalidations;
-            drop(buckets);
-            self.misses.fetch_add(1, Ordering::Relaxed);
-            let mapping = self.map(piece.bucket)?;
-            let mut buckets = self.change();
-            if buckets.invalidations != seen {
-                continue;
+            if let Some(answer) = self.miss(piece, &mut access) {
+                return answer;
             }
-            let answer = access(&mapping, piece.offset).map_err(|error| piece.not_present(error))?;
-            let bucket = Bucket { mapping, last_used: AtomicU64::new(self.now()) };
-            let replaced = buckets.insert(piece.bucket, bucket, self.capacity);
-            drop(buckets);
-            drop(replaced);
-            return Ok(answer);
         }
+    }
+
+    /// Does it with what is mapped; `None` if that is not enough.
+    #[inline]
+    fn hit<R>(
+        &self,
+        piece: Piece,
+        access: &mut impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
+    ) -> Option<Result<R, Error>> {
+        let buckets = self.look();
+        let bucket = buckets.mapped.get(&piece.bucket)?;
+        let answer = access(&bucket.mapping, piece.offset);
+        if matches!(answer, Err(Error::NotMapped { .. })) {
+            return None;
+        }
+        let hits = self.hits.fetch_add(1, Ordering::Relaxed) + 1;
+        let now = hits + self.misses.load(Ordering::Relaxed);
+        bucket.last_used.store(now, Ordering::Relaxed);
+        Some(answer)
+    }
+
+    /// Maps, and does it then; `None` if something was invalidated meanwhile.
+    #[cold]
+    fn miss<R>(
+        &self,
+        piece: Piece,
+        access: &mut impl FnMut(&PartialMapping<A>, usize) -> Result<R, Error>,
+    ) -> Option<Result<R, Error>> {
+        let seen = self.look().invalidations;
+        let misses = self.misses.fetch_add(1, Ordering::Relaxed) + 1;
+        let mapping = match self.map(piece.bucket) {
+            Ok(mapping) => mapping,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut buckets = self.change();
+        if buckets.invalidations != seen {
+            return None;
+        }
+        let answer = match access(&mapping, piece.offset) {
+            Err(error) => return Some(Err(piece.not_present(error))),
+            answer => answer,
+        };
+        let now = self.hits.load(Ordering::Relaxed) + misses;
+        let bucket = Bucket { mapping, last_used: AtomicU64::new(now) };
+        let replaced = buckets.insert(piece.bucket, bucket, self.capacity);
+        drop(buckets);
+        drop(replaced);
+        Some(answer)
     }
 
     fn map(&self, bucket: u64) -> Result<PartialMapping<A>, Error> {
         let first = bucket * BUCKET_FRAMES as u64;
         let frames: [Gfn; BUCKET_FRAMES] = std::array::from_fn(|index| Gfn::new(first + index as u64));
         PartialMapping::map(self.memory.device(), self.plan, &frames)
-    }
-
-    fn now(&self) -> u64 {
-        self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
     // A thread that panicked while it had the lock did not leave the table in pieces.
@@ -299,6 +344,7 @@ struct Piece {
 }
 
 impl Piece {
+    #[inline]
     fn at(address: u64) -> Self {
         const SIZE: u64 = BUCKET_SIZE as u64;
         // Lossless: the remainder is less than the size of a bucket.

@@ -59,15 +59,18 @@ pub(crate) struct Plan {
     pub(crate) frames_per_mapping: usize,
 }
 
-/// No frame has a number as high as this: a page table has room for 40 bits of it. The kernel cuts longer numbers off, and maps
+/// No frame has a number as high as this, a power of two: a page table has room for 40 bits of it. The kernel cuts longer numbers off, and maps
 /// another frame.
 const END_OF_FRAMES: u64 = 1 << 40;
 
 /// Calls `body` with `count` default values: on the stack as long as that is reasonable, so that small maps do not
 /// allocate.
 pub(crate) fn scratch<T: Copy + Default, R>(count: usize, body: impl FnOnce(&mut [T]) -> R) -> R {
+    const FEW: usize = 16;
     const SMALL: usize = 512;
-    if count <= SMALL {
+    if count <= FEW {
+        body(&mut [T::default(); FEW][..count])
+    } else if count <= SMALL {
         body(&mut [T::default(); SMALL][..count])
     } else {
         body(&mut vec![T::default(); count])
@@ -83,6 +86,9 @@ pub(crate) fn map_all<A: Access>(
     scratch(frames.len(), |statuses| {
         // SAFETY: it is handed out below only if every frame is mapped.
         let memory = unsafe { map(device, plan, frames, statuses) }?;
+        if are_all_mapped(statuses) {
+            return Ok(memory);
+        }
         let outcomes = frames.iter().zip(statuses).enumerate();
         for (index, (&gfn, status)) in outcomes {
             status.result().map_err(|source| Error::Frame { domain: plan.domain, index, gfn, source })?;
@@ -118,12 +124,10 @@ pub(crate) unsafe fn map<A: Access>(
     let window =
         Window { device, domain, memory: &memory, frames, frames_per_mapping: plan.frames_per_mapping };
     window.fill_all(statuses).map_err(failed)?;
-    for (_, status) in frames.iter().zip(&mut *statuses).filter(|(gfn, _)| gfn.get() >= END_OF_FRAMES) {
-        if status.is_mapped() {
-            *status = FrameStatus(-EINVAL);
-        }
+    if frames.iter().fold(0, |bits, gfn| bits | gfn.get()) >= END_OF_FRAMES {
+        refuse_those_beyond_the_end(frames, statuses);
     }
-    if any_paged_out(statuses) && !own_domain::is_auto_translated() {
+    if !are_all_mapped(statuses) && any_paged_out(statuses) && !own_domain::is_auto_translated() {
         window.await_paged_out(statuses, paged_out_deadline);
     }
     Ok(memory)
@@ -136,6 +140,21 @@ pub(crate) fn keeps_from(device: &Device<Privcmd>, domain: DomId) -> bool {
     // SAFETY: no frame, so nothing is read, written or mapped.
     let outcome = unsafe { device.submit_unchecked(&mut request) };
     outcome.is_err_and(|error| error.raw_os_error() == Some(EPERM))
+}
+
+/// Has the frames fail whose number the kernel took for another one's.
+#[cold]
+fn refuse_those_beyond_the_end(frames: &[Gfn], statuses: &mut [FrameStatus]) {
+    for (_, status) in frames.iter().zip(statuses).filter(|(gfn, _)| gfn.get() >= END_OF_FRAMES) {
+        if status.is_mapped() {
+            *status = FrameStatus(-EINVAL);
+        }
+    }
+}
+
+/// Looks at all of them at once, which takes no branches: as a rule it is so.
+pub(crate) fn are_all_mapped(statuses: &[FrameStatus]) -> bool {
+    statuses.iter().fold(0, |bits, status| bits | status.0) == 0
 }
 
 fn any_paged_out(statuses: &[FrameStatus]) -> bool {

@@ -20,6 +20,8 @@ pub struct PartialMapping<A: Access = ReadWrite> {
     domain: DomId,
     frames: Box<[Gfn]>,
     statuses: Box<[FrameStatus]>,
+    /// Whether all frames are mapped, so that nobody need look.
+    whole: bool,
 }
 
 impl<A: Access> PartialMapping<A> {
@@ -27,7 +29,8 @@ impl<A: Access> PartialMapping<A> {
         let mut statuses = vec![FrameStatus::default(); frames.len()].into_boxed_slice();
         // SAFETY: the statuses come along, and `part` minds them.
         let memory = unsafe { frames::map(device, plan, frames, &mut statuses) }?;
-        Ok(Self { memory, domain: plan.domain, frames: frames.into(), statuses })
+        let whole = frames::are_all_mapped(&statuses);
+        Ok(Self { memory, domain: plan.domain, frames: frames.into(), statuses, whole })
     }
 
     /// The domain.
@@ -62,14 +65,23 @@ impl<A: Access> PartialMapping<A> {
     }
 
     /// The memory, after a look whether all frames of a part are mapped. What is outside, the memory itself refuses.
+    #[inline]
     fn part(&self, offset: usize, length: usize) -> Result<&SharedMemory<A>, Error> {
+        if !self.whole {
+            self.look_for_holes(offset, length)?;
+        }
+        Ok(&self.memory)
+    }
+
+    #[cold]
+    fn look_for_holes(&self, offset: usize, length: usize) -> Result<(), Error> {
         let first = offset / PAGE_SIZE;
         let end = offset.saturating_add(length).div_ceil(PAGE_SIZE).min(self.statuses.len());
         let touched = self.statuses.iter().zip(&self.frames).enumerate().take(end).skip(first);
         for (index, (status, &gfn)) in touched {
             status.result().map_err(|source| Error::NotMapped { domain: self.domain, index, gfn, source })?;
         }
-        Ok(&self.memory)
+        Ok(())
     }
 
     /// Address of a frame, 4096 bytes long, or `None` if it is not mapped.

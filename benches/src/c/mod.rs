@@ -3,13 +3,25 @@
 //! Each file has one library: `library!` declares functions, and a small owner of the handle calls them.
 #![expect(unsafe_code, reason = "calls C")]
 
+mod call;
+mod ctrl;
+#[cfg(target_arch = "x86_64")]
+mod devicemodel;
 mod evtchn;
+mod foreignmemory;
 mod gnttab;
 mod handle;
+mod map_cache;
 
+pub(crate) use call::Call;
+pub(crate) use ctrl::{Ctrl, DomainRecords};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use devicemodel::DeviceModel;
 pub(crate) use evtchn::Evtchn;
+pub(crate) use foreignmemory::ForeignMemory;
 pub(crate) use gnttab::{CopySegment, Gntshr, Gnttab};
 pub(crate) use handle::{open_and_close, open_and_close_interface};
+pub(crate) use map_cache::MapCache;
 
 use anyhow::{Result, ensure};
 use std::ffi::c_int;

@@ -105,6 +105,8 @@ impl CacheAttribute {
 
 /// How many runs of pages one call takes, as the kernel is configured by default.
 const RUNS: usize = 256;
+/// So many are told of as a rule: room for more need not be cleared then.
+const FEW_RUNS: usize = 4;
 
 impl DeviceModel {
     /// Tells Xen that the device model has written to pages of the guest's, so that a migration sends them again. One system call for
@@ -119,17 +121,20 @@ impl DeviceModel {
     #[doc(alias = "xc_hvm_modified_memory")]
     #[doc(alias = "XEN_DMOP_modified_memory")]
     pub fn modified_memory(&self, runs: &[PageRun]) -> Result<(), Error> {
-        let mut extents = [ModifiedExtent::default(); RUNS];
-        for runs in runs.chunks(RUNS) {
-            let mut count = 0;
-            for (extent, run) in extents.iter_mut().zip(runs) {
-                *extent = ModifiedExtent { nr: run.count, pad: 0, first_pfn: run.first.get() };
-                count += 1;
-            }
-            let mut operation = ModifiedMemory { nr_extents: count, opaque: 0 };
-            self.operate(&mut operation, Some(extents[..runs.len()].as_mut_bytes()))?;
+        let tell = if runs.len() <= FEW_RUNS { Self::tell_of::<FEW_RUNS> } else { Self::tell_of::<RUNS> };
+        runs.chunks(RUNS).try_for_each(|runs| tell(self, runs))
+    }
+
+    /// Tells of no more than `ROOM` runs.
+    fn tell_of<const ROOM: usize>(&self, runs: &[PageRun]) -> Result<(), Error> {
+        let mut extents = [ModifiedExtent::default(); ROOM];
+        let mut count = 0;
+        for (extent, run) in extents.iter_mut().zip(runs) {
+            *extent = ModifiedExtent { nr: run.count, pad: 0, first_pfn: run.first.get() };
+            count += 1;
         }
-        Ok(())
+        let mut operation = ModifiedMemory { nr_extents: count, opaque: 0 };
+        self.operate(&mut operation, Some(extents[..runs.len()].as_mut_bytes()))
     }
 
     /// Asks which pages of a run were written since the last time, and goes on watching them: the screen's memory, as a rule.
@@ -181,8 +186,8 @@ impl DeviceModel {
     ///
     /// # Errors
     ///
-    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EINVAL` or `ENOENT` for pages that are not there. How many were
-    /// moved is not known then.
+    /// As all operations: see [`DeviceModel`]; [`Error::Refused`] with `EINVAL` or `ENOENT` for pages that are not there, by Xen 4.20
+    /// [`Error::Denied`] with `EACCES`. How many were moved is not known then.
     #[doc(alias = "xendevicemodel_relocate_memory")]
     #[doc(alias = "XEN_DMOP_relocate_memory")]
     pub fn relocate_memory(&self, run: PageRun, to: Gfn) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use xen_evtchn::{EventChannel, Evtchn};
 use xen_foreignmem::{Ioeventfd, Resource, ResourceMapping};
 use xen_sys::Port;
-use xen_sys::xen_public::errno::{ENOENT, EOPNOTSUPP};
+use xen_sys::xen_public::errno::{ENOENT, EOPNOTSUPP, ESRCH};
 use xen_sys::xen_public::hvm::{
     self, CreateIoreqServer, DMOP_NO_GFNS, DestroyIoreqServer, GetIoreqServerInfo, SetIoreqServerState,
 };
@@ -69,11 +69,16 @@ impl Drop for Registration {
             return;
         }
         match self.model.destroy_ioreq_server(self.id) {
-            Ok(()) | Err(Error::NoSuchDomain { .. }) => {}
-            Err(error) if error.errno() == Some(ENOENT) => {} // with its guest, which is not quite gone
+            Ok(()) => {}
+            Err(error) if has_gone(&error) => {}
             Err(error) => tracing::warn!(server = %self.id, %error, "an ioreq server was not destroyed"),
         }
     }
+}
+
+/// Whether a server has ended with its guest, which may not be quite gone.
+fn has_gone(error: &Error) -> bool {
+    matches!(error.errno(), Some(ENOENT | ESRCH))
 }
 
 /// A server of requests: what a guest does to its ports, addresses and PCI devices comes here, and waits for an answer. A guest can
@@ -324,7 +329,8 @@ impl Drop for IoreqServer {
             return;
         }
         match self.release() {
-            Ok(()) | Err(Error::NoSuchDomain { .. }) => {}
+            Ok(()) => {}
+            Err(error) if has_gone(&error) => {}
             Err(error) => tracing::warn!(server = %self.id(), %error, "vCPUs may wait for ever"),
         }
     }

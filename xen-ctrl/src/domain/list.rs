@@ -66,6 +66,7 @@ fn read<R: DomainInfoRecord>(
     loop {
         let answer = xen.sysctl(&GetDomainInfoList::<R>::new(first, records.lend()))?;
         let count = usize::try_from(answer.num_domains).unwrap_or(usize::MAX).min(records.len());
+        domains.reserve(count);
         domains.extend(records[..count].iter().filter_map(DomainInfo::from_record));
         match records[..count].last() {
             Some(last) if count == records.len() => first = last.head().domain.saturating_add(1),

@@ -1,12 +1,15 @@
 //! What Xen knows of the host's PCI devices, and what dom0's kernel tells it of them.
 
+use std::{fs, iter};
+
 use xen_sys::DomId;
 use xen_sys::linux::privcmd::PcidevGetGsi;
 use xen_sys::xen_public::domctl::{PassedDevice, TestAssignDevice};
-use xen_sys::xen_public::errno::{EINVAL, ENOTTY};
+use xen_sys::xen_public::errno::{EINVAL, ENODEV, ENOTTY};
+use xen_sys::xen_public::operation::Operation;
 use xen_sys::xen_public::physdev::{
-    AddPciDevice, PCI_DEV_EXTFN, PCI_DEV_PXM, PCI_DEV_VIRTFN, PciDeviceReset, RESET_COLD, RESET_FLR,
-    RESET_HOT, RESET_WARM, RemovePciDevice,
+    AddPciDevice, PCI_DEV_EXTFN, PCI_DEV_PXM, PCI_DEV_VIRTFN, PciDeviceReset, PrepareMsix, RESET_COLD,
+    RESET_FLR, RESET_HOT, RESET_WARM, ReleaseMsix, RemovePciDevice,
 };
 
 use super::{Host, PciAddress};
@@ -108,6 +111,31 @@ impl Host<'_> {
         self.xen.call(None, &PciDeviceReset { dev: device.record(), flags }).map(drop)
     }
 
+    /// Has Xen learn where a PCI device has its table of messages (MSI-X), which it has to know before another domain is given
+    /// [one of them](crate::passthrough::Passthrough::map_msix), and keep it from that domain's device model. The kernel driver
+    /// `xen-pciback` does the same. The device's memory must be switched on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Denied`] if this is not dom0; [`Error::Refused`] with `ENODEV` if the device is not there, or has no such table (Xen would
+    /// crash: dom0's kernel is asked before, which has to know the device), `EBUSY` if some of its messages are mapped, `ENXIO` if its memory is switched off; [`Error::Unsupported`] on Arm.
+    #[doc(alias = "PHYSDEVOP_prepare_msix")]
+    pub fn prepare_msix(&self, device: PciAddress) -> Result<(), Error> {
+        expect_msix(device, PrepareMsix::NAME)?;
+        self.xen.call(None, &PrepareMsix(device.record())).map(drop)
+    }
+
+    /// Has Xen forget what [`prepare_msix`](Self::prepare_msix) had it learn.
+    ///
+    /// # Errors
+    ///
+    /// As [`prepare_msix`](Self::prepare_msix).
+    #[doc(alias = "PHYSDEVOP_release_msix")]
+    pub fn release_msix(&self, device: PciAddress) -> Result<(), Error> {
+        expect_msix(device, ReleaseMsix::NAME)?;
+        self.xen.call(None, &ReleaseMsix(device.record())).map(drop)
+    }
+
     /// Whether Xen knows the PCI device and no domain but dom0 has it. Xen 4.15+: older ones have the operation, and crash.
     ///
     /// # Errors
@@ -146,5 +174,44 @@ impl Host<'_> {
             }
             Err(source) => Err(Error::Kernel { operation, source }),
         }
+    }
+}
+
+/// Fails for a device that has no table of messages, as far as dom0's kernel knows.
+fn expect_msix(device: PciAddress, operation: &'static str) -> Result<(), Error> {
+    let config = fs::read(format!("/sys/bus/pci/devices/{device}/config")).unwrap_or_default();
+    if has_msix(&config) { Ok(()) } else { Err(Error::refused(operation, None, ENODEV)) }
+}
+
+/// Whether there is a table of messages among the capabilities in a configuration space.
+fn has_msix(config: &[u8]) -> bool {
+    const STATUS: usize = 0x06;
+    const HAS_LIST: u8 = 1 << 4;
+    const LIST: usize = 0x34;
+    const MSIX: u8 = 0x11;
+    let byte = |offset: usize| config.get(offset).copied().unwrap_or(0);
+    let after = |offset: u8| Some(byte(usize::from(offset) + 1) & !3).filter(|&next| next != 0);
+    let first = Some(byte(LIST) & !3).filter(|&first| first != 0 && byte(STATUS) & HAS_LIST != 0);
+    // a list that is longer bites its tail
+    let mut capabilities = iter::successors(first, |&offset| after(offset)).take(64);
+    capabilities.any(|offset| byte(offset.into()) == MSIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_msix;
+
+    #[test]
+    fn a_table_of_messages_is_found() {
+        let mut config = [0; 256];
+        (config[0x34], config[0x40], config[0x41], config[0x50]) = (0x40, 0x05, 0x50, 0x11);
+        assert!(!has_msix(&config), "there is no list");
+        config[0x06] = 0x10;
+        assert!(has_msix(&config));
+        config[0x50] = 0x01;
+        assert!(!has_msix(&config));
+        config[0x51] = 0x40;
+        assert!(!has_msix(&config), "a circle");
+        assert!(!has_msix(&config[..64]) && !has_msix(&[]), "cut");
     }
 }

@@ -32,7 +32,8 @@ impl Passthrough<'_> {
     /// # Errors
     ///
     /// [`Error::NoSuchDomain`]; [`Error::Denied`] also if caller or domain may not use them; [`Error::Refused`] with `EINVAL` for
-    /// none, or for more than addresses reach, and for the caller's own domain; with `ENOMEM` and others.
+    /// none, or for more than addresses reach, and for the caller's own domain; with `ENOMEM`, on Arm `ENOENT`, if there is no memory
+    /// for page tables ([`set_paging_memory`](crate::Domain::set_paging_memory)); and others.
     /// [`Error::Incomplete`] if that came up behind the first frames. **In every case nothing stays mapped.**
     #[doc(alias = "xc_domain_memory_mapping")]
     #[doc(alias = "XEN_DOMCTL_memory_mapping")]

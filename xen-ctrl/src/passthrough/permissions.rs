@@ -1,9 +1,10 @@
 //! What a domain may use of the host's devices.
 
 use xen_sys::xen_public::domctl::{
-    GSI_GRANT, GSI_REVOKE, GsiPermission, IomemPermission, IoportPermission, IrqPermission414,
+    Domctl, GSI_GRANT, GSI_REVOKE, GsiPermission, IomemPermission, IoportPermission, IrqPermission414,
     IrqPermission416,
 };
+use xen_sys::xen_public::errno::EILSEQ;
 use xen_sys::{Mfn, Pirq};
 
 use super::Passthrough;
@@ -60,7 +61,14 @@ impl Passthrough<'_> {
     pub fn set_irq_permission(&self, irq: Pirq, allowed: bool) -> Result<(), Error> {
         if self.xen.is_at_least(16) {
             let permission = IrqPermission416 { pirq: irq.get(), allow_access: allowed.into(), pad: [0; 3] };
-            return self.xen.domctl(self.id, &permission).map(drop);
+            return match self.xen.domctl(self.id, &permission) {
+                // A number that Xen has for itself, and on Arm lets out where it does without the operation.
+                Err(error) if error.errno() == Some(EILSEQ) => {
+                    let (operation, running) = (IrqPermission416::COMMAND.name, self.xen.version());
+                    Err(Error::Unsupported { operation, needs: None, running })
+                }
+                answer => answer.map(drop),
+            };
         }
         let Ok(pirq) = u8::try_from(irq.get()) else {
             return self.xen.require("XEN_DOMCTL_irq_permission", 16); // has no room for it

@@ -60,7 +60,7 @@ impl Passthrough<'_> {
     /// # Errors
     ///
     /// As [`map_msi`](Self::map_msi); [`Error::Refused`] also with `ENODATA` if the device is another domain's and Xen does not know its table
-    /// yet, which it learns while the device is dom0's, from `xen-pciback` for instance.
+    /// yet, which it [learns](crate::host::Host::prepare_msix) before.
     #[doc(alias = "xc_physdev_map_pirq_msi")]
     pub fn map_msix(&self, device: PciAddress, entry: u16, table: u64) -> Result<Pirq, Error> {
         let message = self.request(MAP_MSI_SEG, ANY, device);

@@ -15,6 +15,7 @@ pub(crate) struct Generation(u32);
 
 impl Generation {
     /// The running process's.
+    #[inline]
     pub(crate) fn current() -> Self {
         static PAGE: OnceLock<Option<&'static AtomicU32>> = OnceLock::new();
         /// The last number that was given, in this process or in one that it was forked from.

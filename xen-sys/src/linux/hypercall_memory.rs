@@ -36,6 +36,7 @@ impl HypercallMemory {
 
     /// Where it begins.
     #[must_use]
+    #[inline]
     pub fn as_mut_ptr(&self) -> *mut u8 {
         self.mapping.as_mut_ptr()
     }
@@ -49,6 +50,7 @@ impl HypercallMemory {
 
     /// Whether this process made it. If not, this is a child that was forked since, and the memory is not there.
     #[must_use]
+    #[inline]
     pub fn is_here(&self) -> bool {
         self.mapping.is_here()
     }

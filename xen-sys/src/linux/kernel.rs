@@ -1,19 +1,20 @@
 //! The system calls themselves: every one that the SDK makes on a device file is one of these functions.
 //!
 //! With the feature `fake`, a test can put a function of its own in the kernel's place, per thread.
-#![expect(unsafe_code, reason = "the one ioctl of the workspace; mappings")]
+#![expect(unsafe_code, reason = "the one ioctl of the workspace; the end of mappings")]
 
 #[cfg(feature = "fake")]
 use super::fake::{self, Call};
 use super::fork::Generation;
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
-use rustix::mm::{self, Advice, MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::c_void;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
-use std::ptr;
 
 /// Offers a call to the fake kernel, if the thread has one, and returns its answer.
 macro_rules! offer_to_fake {
@@ -47,11 +48,11 @@ unsafe impl Ioctl for Operand<'_> {
     }
 
     unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<u32> {
-        Ok(output.unsigned_abs()) // not negative: that would have been an error
+        u32::try_from(output).map_err(|_| Errno::OVERFLOW) // a hypercall's answer that has no room in it
     }
 }
 
-/// One ioctl; the value is what the kernel returned, 0 or more.
+/// One ioctl; the value is what the kernel returned, 0 or more. `EOVERFLOW` if that is 2^31 or more.
 ///
 /// # Safety
 ///
@@ -101,58 +102,39 @@ pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: boo
     if let Some(Err(refusal)) = fake::offer(|| Call::Mmap { offset, length, writable }) {
         return Err(refusal);
     }
-    let protection = protection(writable);
-    // SAFETY: new memory, where the kernel finds room.
-    let address = unsafe { mm::mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, fd, offset) };
-    Ok(Mapping::new(address?, length))
-}
-
-fn protection(writable: bool) -> ProtFlags {
-    if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ }
+    let mut options = MmapOptions::new();
+    options.offset(offset).len(length);
+    let map = if writable { options.map_raw(&fd) } else { options.map_raw_read_only(&fd) }?;
+    Ok(Mapping { map: ManuallyDrop::new(map), owner: Generation::current() })
 }
 
 /// Address space that nothing is behind yet, for devices to be mapped into by [`Mapping::map_piece`].
 pub(super) fn reserve(length: usize) -> io::Result<Mapping> {
-    anonymous(length, MapFlags::PRIVATE | MapFlags::NORESERVE)
+    let space = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
+    Ok(Mapping { map: ManuallyDrop::new(space.into()), owner: Generation::current() })
 }
 
 /// Zeroed memory of our own that is locked in place, all of it present.
 pub(super) fn lock_anonymous(length: usize) -> io::Result<Mapping> {
-    let memory = anonymous(length, MapFlags::PRIVATE)?;
-    // SAFETY: the memory is this mapping's.
-    unsafe { mm::mlock(memory.address.cast(), length) }?;
-    Ok(memory)
-}
-
-fn anonymous(length: usize, flags: MapFlags) -> io::Result<Mapping> {
-    // SAFETY: new memory, where the kernel finds room.
-    let address = unsafe { mm::mmap_anonymous(ptr::null_mut(), length, protection(true), flags) };
-    Ok(Mapping::new(address?, length))
+    let memory = MmapOptions::new().len(length).map_anon()?;
+    memory.lock()?;
+    Ok(Mapping { map: ManuallyDrop::new(memory.into()), owner: Generation::current() })
 }
 
 /// Mapped memory; the end of it is the `munmap(2)`.
 #[derive(Debug)]
 pub(super) struct Mapping {
-    address: *mut u8,
-    length: usize,
+    map: ManuallyDrop<MmapRaw>,
     owner: Generation,
 }
 
-// SAFETY: a mapping is there for all threads; it gives nothing but its address.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
 impl Mapping {
-    fn new(address: *mut c_void, length: usize) -> Self {
-        Self { address: address.cast(), length, owner: Generation::current() }
-    }
-
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
-        self.address
+        self.map.as_mut_ptr()
     }
 
     /// Whether this process made the mapping.
+    #[inline]
     pub(super) fn is_here(&self) -> bool {
         self.owner == Generation::current()
     }
@@ -169,13 +151,13 @@ impl Mapping {
         if let Some(Err(refusal)) = fake::offer(|| Call::Mmap { offset: 0, length, writable }) {
             return Err(refusal);
         }
-        if at.checked_add(length).is_none_or(|end| end > self.length) {
+        if at.checked_add(length).is_none_or(|end| end > self.map.len()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let place = self.address.wrapping_add(at).cast();
-        let (protection, flags) = (protection(writable), MapFlags::SHARED | MapFlags::FIXED);
+        let place = self.map.as_mut_ptr().wrapping_add(at).cast();
+        let protection = if writable { ProtFlags::READ | ProtFlags::WRITE } else { ProtFlags::READ };
         // SAFETY: it replaces what this mapping holds (checked), of which the caller has given nothing away yet.
-        unsafe { mm::mmap(place, length, protection, flags, fd, 0) }?;
+        unsafe { rustix::mm::mmap(place, length, protection, MapFlags::SHARED | MapFlags::FIXED, fd, 0) }?;
         Ok(())
     }
 
@@ -185,8 +167,7 @@ impl Mapping {
         if let Some(answer) = fake::offer(|| Call::DontFork) {
             return answer.map(drop);
         }
-        // SAFETY: the memory is this mapping's, and children have no use for it.
-        Ok(unsafe { mm::madvise(self.address.cast(), self.length, Advice::LinuxDontFork) }?)
+        self.map.advise(Advice::DontFork)
     }
 }
 
@@ -195,13 +176,12 @@ impl Drop for Mapping {
         #[cfg(feature = "fake")]
         {
             // Nobody can refuse an unmapping, so the answer does not matter.
-            let _ = fake::offer(|| Call::Munmap { length: self.length });
+            let _ = fake::offer(|| Call::Munmap { length: self.map.len() });
         }
         // In a child, this memory is not there, and something else may be.
         if self.is_here() {
-            // SAFETY: the memory is this mapping's, and nobody uses it after its end.
-            let unmapped = unsafe { mm::munmap(self.address.cast(), self.length) };
-            debug_assert!(unmapped.is_ok(), "it was mapped like this");
+            // SAFETY: dropped here only, and not used again.
+            unsafe { ManuallyDrop::drop(&mut self.map) };
         }
     }
 }

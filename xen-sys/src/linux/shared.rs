@@ -198,6 +198,7 @@ impl<A: Access> SharedMemory<A> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`]; nothing is copied then.
+    #[inline]
     pub fn copy_to_slice(&self, offset: usize, target: &mut [u8]) -> Result<(), AccessError> {
         let start = target.as_mut_ptr();
         self.pieces(offset, target.len(), |source, at, length| {
@@ -268,6 +269,7 @@ impl<A: Access> SharedMemory<A> {
     }
 
     /// Calls `each(address, bytes before it, length)` for the contiguous pieces of a part of the memory.
+    #[inline]
     fn pieces(
         &self,
         offset: usize,
@@ -290,8 +292,9 @@ impl<A: Access> SharedMemory<A> {
         Ok(())
     }
 
+    #[inline]
     fn check(&self, offset: usize, length: usize) -> Result<(), AccessError> {
-        let available = self.len();
+        let available = self.pages * PAGE_SIZE;
         match offset.checked_add(length) {
             Some(end) if end <= available => Ok(()),
             _ => Err(AccessError::OutOfBounds { offset, length, available }),
@@ -299,6 +302,7 @@ impl<A: Access> SharedMemory<A> {
     }
 
     /// Address of an atomic at `offset`: inside the mapping and aligned, or an error.
+    #[inline]
     fn atomic<T>(&self, offset: usize) -> Result<*mut T, AccessError> {
         self.check(offset, size_of::<T>())?;
         let alignment = size_of::<T>();
@@ -316,6 +320,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`]; nothing is written then.
+    #[inline]
     pub fn write<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<(), AccessError> {
         self.copy_from_slice(offset, value.as_bytes())
     }
@@ -325,6 +330,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`]; nothing is written then.
+    #[inline]
     pub fn copy_from_slice(&self, offset: usize, source: &[u8]) -> Result<(), AccessError> {
         self.pieces(offset, source.len(), |target, at, length| {
             // SAFETY: the pieces add up to the slice's length.
@@ -351,6 +357,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`].
+    #[inline]
     pub fn atomic_u8(&self, offset: usize) -> Result<&AtomicU8, AccessError> {
         let byte: *mut AtomicU8 = self.atomic(offset)?;
         // SAFETY: inside the mapping, writable, and borrowed from `self`.
@@ -362,6 +369,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is odd.
+    #[inline]
     pub fn atomic_u16(&self, offset: usize) -> Result<&AtomicU16, AccessError> {
         let word: *mut AtomicU16 = self.atomic(offset)?;
         // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.
@@ -373,6 +381,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is no multiple of 4.
+    #[inline]
     pub fn atomic_u32(&self, offset: usize) -> Result<&AtomicU32, AccessError> {
         let word: *mut AtomicU32 = self.atomic(offset)?;
         // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.
@@ -384,6 +393,7 @@ impl SharedMemory<ReadWrite> {
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`], [`AccessError::Misaligned`] if `offset` is no multiple of 8.
+    #[inline]
     pub fn atomic_u64(&self, offset: usize) -> Result<&AtomicU64, AccessError> {
         let word: *mut AtomicU64 = self.atomic(offset)?;
         // SAFETY: inside the mapping, aligned, writable, and borrowed from `self`.

@@ -1,51 +1,19 @@
 //! Copies to and from memory that others write at the same time.
 //!
-//! A plain copy would be a data race, and a byte-wise atomic one slow. The instructions here are opaque to the
-//! compiler, so that nothing is assumed of what they read, and as fast as `memcpy`. Bytes that change during the copy
-//! arrive old or new.
+//! A plain copy would be a data race, and a byte-wise atomic one slow. Here the C library copies, called in a way that the
+//! compiler cannot see through: nothing is assumed of what is read, and it is as fast as `memcpy`. Bytes that change during
+//! the copy arrive old or new.
 #![expect(unsafe_code, reason = "copies between raw addresses")]
 
-/// Copies `length` bytes.
-///
-/// # Safety
-///
-/// `source` is valid for reads and `target` for writes of `length` bytes, they do not overlap, and at least one of them
-/// is memory that only this thread uses.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    let blocks = length / 64;
-    let rest = length % 64;
-    // SAFETY: reads and writes exactly `blocks * 64 + rest == length` bytes, which the caller vouches for.
-    unsafe {
-        core::arch::asm!(
-            "test {blocks}, {blocks}",
-            "jz 3f",
-            "2:",
-            "movdqu {a}, [rsi]",
-            "movdqu {b}, [rsi + 16]",
-            "movdqu {c}, [rsi + 32]",
-            "movdqu {d}, [rsi + 48]",
-            "movdqu [rdi], {a}",
-            "movdqu [rdi + 16], {b}",
-            "movdqu [rdi + 32], {c}",
-            "movdqu [rdi + 48], {d}",
-            "add rsi, 64",
-            "add rdi, 64",
-            "dec {blocks}",
-            "jnz 2b",
-            "3:",
-            "rep movsb",
-            blocks = inout(reg) blocks => _,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            inout("rsi") source => _,
-            inout("rdi") target => _,
-            inout("rcx") rest => _,
-            options(nostack),
-        );
-    }
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+use core::arch::asm;
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+use core::ffi::{c_int, c_void};
+
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+unsafe extern "C" {
+    fn memcpy(target: *mut c_void, source: *const c_void, length: usize) -> *mut c_void;
+    fn memset(target: *mut c_void, byte: c_int, length: usize) -> *mut c_void;
 }
 
 /// Copies `length` bytes.
@@ -54,41 +22,65 @@ pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
 ///
 /// `source` is valid for reads and `target` for writes of `length` bytes, they do not overlap, and at least one of them
 /// is memory that only this thread uses.
-#[cfg(all(target_arch = "aarch64", not(miri)))]
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+#[inline]
 pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    let blocks = length / 64;
-    let rest = length % 64;
-    // SAFETY: reads and writes exactly `blocks * 64 + rest == length` bytes, which the caller vouches for.
+    // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
-        core::arch::asm!(
-            "cbz {blocks}, 3f",
-            "2:",
-            "ldp {a:q}, {b:q}, [{source}]",
-            "ldp {c:q}, {d:q}, [{source}, #32]",
-            "stp {a:q}, {b:q}, [{target}]",
-            "stp {c:q}, {d:q}, [{target}, #32]",
-            "add {source}, {source}, #64",
-            "add {target}, {target}, #64",
-            "subs {blocks}, {blocks}, #1",
-            "b.ne 2b",
-            "3:",
-            "cbz {rest}, 5f",
-            "4:",
-            "ldrb {byte:w}, [{source}], #1",
-            "strb {byte:w}, [{target}], #1",
-            "subs {rest}, {rest}, #1",
-            "b.ne 4b",
-            "5:",
-            blocks = inout(reg) blocks => _,
-            rest = inout(reg) rest => _,
-            source = inout(reg) source => _,
-            target = inout(reg) target => _,
-            byte = out(reg) _,
-            a = out(vreg) _,
-            b = out(vreg) _,
-            c = out(vreg) _,
-            d = out(vreg) _,
-            options(nostack),
+        asm!(
+            "call {memcpy}",
+            memcpy = sym memcpy,
+            inout("rdi") target => _,
+            inout("rsi") source => _,
+            inout("rdx") length => _,
+            clobber_abi("C"),
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!(
+            "bl {memcpy}",
+            memcpy = sym memcpy,
+            inout("x0") target => _,
+            inout("x1") source => _,
+            inout("x2") length => _,
+            clobber_abi("C"),
+        );
+    }
+}
+
+/// Sets `length` bytes.
+///
+/// # Safety
+///
+/// `target` is valid for writes of `length` bytes.
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+#[inline]
+pub(super) unsafe fn fill(target: *mut u8, byte: u8, length: usize) {
+    // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        asm!(
+            "call {memset}",
+            memset = sym memset,
+            inout("rdi") target => _,
+            inout("rsi") u64::from(byte) => _,
+            inout("rdx") length => _,
+            clobber_abi("C"),
+        );
+    }
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
+    unsafe {
+        asm!(
+            "bl {memset}",
+            memset = sym memset,
+            inout("x0") target => _,
+            inout("x1") u64::from(byte) => _,
+            inout("x2") length => _,
+            clobber_abi("C"),
         );
     }
 }
@@ -109,21 +101,18 @@ pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
     }
 }
 
-/// Sets `length` bytes.
+/// Sets `length` bytes, one volatile byte at a time.
 ///
 /// # Safety
 ///
 /// `target` is valid for writes of `length` bytes.
+#[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
 pub(super) unsafe fn fill(target: *mut u8, byte: u8, length: usize) {
-    let block = [byte; 512];
-    let mut done = 0;
-    while done < length {
-        let size = block.len().min(length - done);
-        // SAFETY: `done + size <= length`.
-        let at = unsafe { target.add(done) };
-        // SAFETY: as above; the block is this thread's.
-        unsafe { copy(block.as_ptr(), at, size) };
-        done += size;
+    for index in 0..length {
+        // SAFETY: `index < length`.
+        let to = unsafe { target.add(index) };
+        // SAFETY: it is valid for a byte, says the caller.
+        unsafe { to.write_volatile(byte) };
     }
 }
 

@@ -1,7 +1,7 @@
 //! `xen/include/public/physdev.h`: what Xen is told, and asked, about interrupts and PCI devices of the host.
 #![expect(unsafe_code, reason = "facts about the operations: see `Operation`")]
 
-use super::operation::{HypercallNumber, Operation, command};
+use super::operation::{HypercallNumber, Operation};
 use super::{constants, layout};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -134,27 +134,45 @@ layout!(
 );
 physdev_op!(AddPciDevice, "PHYSDEVOP_pci_device_add" = 25);
 
-/// Tells Xen that a device is gone.
-#[derive(Clone, Copy, Debug)]
-pub struct RemovePciDevice(
-    /// Which device.
-    pub PciDevice,
-);
+/// An operation that is told which device, and nothing else.
+macro_rules! pci_device_op {
+    ($(#[$doc:meta])* $operation:ident, $name:literal = $command:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $operation(
+            /// Which device.
+            pub PciDevice,
+        );
 
-// SAFETY: Xen reads one such record, of integers only.
-unsafe impl Operation for RemovePciDevice {
-    const NUMBER: HypercallNumber = HypercallNumber::PHYSDEV_OP;
-    const NAME: &'static str = "PHYSDEVOP_pci_device_remove";
-    type Record = PciDevice;
+        // SAFETY: Xen reads one such record, of integers only.
+        unsafe impl Operation for $operation {
+            const NUMBER: HypercallNumber = HypercallNumber::PHYSDEV_OP;
+            const NAME: &'static str = $name;
+            type Record = PciDevice;
 
-    fn record(&self) -> PciDevice {
-        self.0
-    }
+            fn record(&self) -> PciDevice {
+                self.0
+            }
 
-    fn arguments(&self, record: u64) -> [u64; 5] {
-        [command!("PHYSDEVOP_pci_device_remove" = 26).number.into(), record, 0, 0, 0]
-    }
+            fn arguments(&self, record: u64) -> [u64; 5] {
+                [$command, record, 0, 0, 0]
+            }
+        }
+    };
 }
+
+pci_device_op!(
+    /// Tells Xen that a device is gone.
+    RemovePciDevice, "PHYSDEVOP_pci_device_remove" = 26
+);
+pci_device_op!(
+    /// Has Xen learn where a device has its table of messages.
+    PrepareMsix, "PHYSDEVOP_prepare_msix" = 30
+);
+pci_device_op!(
+    /// Has Xen forget that.
+    ReleaseMsix, "PHYSDEVOP_release_msix" = 31
+);
 
 constants! { u32:
     /// It was without power.
