@@ -65,7 +65,7 @@ mod number {
         };
     }
 
-    numbers!(IOCTL = SYS_ioctl, READ = SYS_read, WRITE = SYS_write);
+    numbers!(IOCTL = SYS_ioctl, READ = SYS_read, WRITE = SYS_write, PPOLL = SYS_ppoll);
     numbers!(MMAP = SYS_mmap, MUNMAP = SYS_munmap, OPENAT = SYS_openat, CLOSE = SYS_close);
 }
 
@@ -127,6 +127,13 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
     let arguments = [file(fd), bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
     // SAFETY: the kernel only reads the bytes.
     good(unsafe { system_call(number::WRITE, arguments) })
+}
+
+/// `ppoll(2)`, for ever, until there is something to read.
+pub(crate) fn wait(fd: BorrowedFd<'_>) -> usize {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one record, which the kernel fills.
+    good(unsafe { system_call(number::PPOLL, [(&raw mut poll) as usize, 1, 0, 0, 0, 0]) })
 }
 
 /// `mmap(2)` of a device, shared, for reading and writing; and then `munmap(2)`, both without touching the memory.
