@@ -66,6 +66,8 @@ mod number {
     }
 
     numbers!(IOCTL = SYS_ioctl, READ = SYS_read, WRITE = SYS_write);
+    #[cfg(target_arch = "x86_64")]
+    numbers!(PPOLL = SYS_ppoll);
     numbers!(MMAP = SYS_mmap, MUNMAP = SYS_munmap, OPENAT = SYS_openat, CLOSE = SYS_close);
 }
 
@@ -127,6 +129,14 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
     let arguments = [file(fd), bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
     // SAFETY: the kernel only reads the bytes.
     good(unsafe { system_call(number::WRITE, arguments) })
+}
+
+/// `ppoll(2)`, for ever, until there is something to read.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn wait(fd: BorrowedFd<'_>) -> usize {
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one record, which the kernel fills.
+    good(unsafe { system_call(number::PPOLL, [(&raw mut poll) as usize, 1, 0, 0, 0, 0]) })
 }
 
 /// `mmap(2)` of a device, shared, for reading and writing; and then `munmap(2)`, both without touching the memory.
