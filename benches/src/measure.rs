@@ -79,9 +79,10 @@ impl Meter {
             if round >= WARM_UP + ROUNDS && start.elapsed() >= LEAST_TIME {
                 break;
             }
-            for (side, times) in sides.iter_mut().zip(&mut times) {
-                let time = side.as_mut().map(|side| self.time(side, repeat));
-                times.extend(time.filter(|_| round >= WARM_UP));
+            // Another one begins each time, so that none always finds what the same other one left.
+            for index in [round % 3, (round + 1) % 3, (round + 2) % 3] {
+                let time = sides[index].as_mut().map(|side| self.time(side, repeat));
+                times[index].extend(time.filter(|_| round >= WARM_UP));
             }
         }
         let [mut ours, mut c, mut floor] = sides;
