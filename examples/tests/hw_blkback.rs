@@ -160,6 +160,12 @@ fn maps() {
     reads_and_writes("map").unwrap();
 }
 
+#[test]
+#[ignore = "needs Xen dom0"]
+fn keeps() {
+    reads_and_writes("keep").unwrap();
+}
+
 /// Fills rings of several pages, in several queues, with requests before the backend hears of them.
 fn full_rings(transfer_by: &str) -> Result<()> {
     let bench = Bench::start(&format!("rings-{transfer_by}"), &["--transfer", transfer_by])?;
@@ -201,6 +207,12 @@ fn full_rings_by_copy() {
 #[ignore = "needs Xen dom0"]
 fn full_rings_by_map() {
     full_rings("map").unwrap();
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn full_rings_by_keeping() {
+    full_rings("keep").unwrap();
 }
 
 #[test]
@@ -251,7 +263,7 @@ fn a_domain_that_does_not_exist_is_named() {
 #[test]
 #[ignore = "needs Xen dom0"]
 fn a_hostile_frontend_gets_nowhere() {
-    for transfer_by in ["copy", "map"] {
+    for transfer_by in ["copy", "map", "keep"] {
         let output = Command::new("hostile_frontend").args(["--transfer", transfer_by]).output().unwrap();
         println!("{}", String::from_utf8_lossy(&output.stdout));
         assert!(output.status.success(), "{transfer_by}: {}", String::from_utf8_lossy(&output.stderr));

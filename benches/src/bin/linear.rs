@@ -24,7 +24,9 @@ const COUNTS: [u32; 7] = [16, 64, 256, 1000, 4096, 16384, 65536];
 
 fn main() -> Result<()> {
     print!("{:28}", "ns per item");
-    COUNTS.iter().for_each(|count| print!("{count:>8}"));
+    for count in COUNTS {
+        print!("{count:>8}");
+    }
     println!();
     row("map and unmap frames", 65536, frames)?;
     row("take and unmask ports", 4096, ports)?;

@@ -68,13 +68,15 @@ impl Ctrl {
         let mut info = DomainInfo([0; 256]);
         let (handle, place) = (self.handle.as_ptr(), (&raw mut info).cast());
         match &self.info {
-            // SAFETY: the handle is open; no version's record is as long as ours.
             Info::One(functions) => {
-                assert_eq!(unsafe { (functions.xc_domain_getinfo_single)(handle, domain, place) }, 0)
+                // SAFETY: the handle is open; no version's record is as long as ours.
+                let status = unsafe { (functions.xc_domain_getinfo_single)(handle, domain, place) };
+                assert_eq!(status, 0);
             }
-            // SAFETY: as above, and it is for one record.
             Info::First(functions) => {
-                assert_eq!(unsafe { (functions.xc_domain_getinfo)(handle, domain, 1, place) }, 1)
+                // SAFETY: as above, and it is for one record.
+                let count = unsafe { (functions.xc_domain_getinfo)(handle, domain, 1, place) };
+                assert_eq!(count, 1);
             }
         }
         info.0[0]

@@ -46,8 +46,10 @@ impl MapCache {
                 place.insert(self.map(number))
             }
         };
-        // SAFETY: inside the bucket, aligned, and mapped.
-        unsafe { bucket.memory.add(offset).cast::<u64>().read_volatile() }
+        // SAFETY: inside the bucket.
+        let word = unsafe { bucket.memory.add(offset) }.cast::<u64>();
+        // SAFETY: aligned, and mapped.
+        unsafe { word.read_volatile() }
     }
 
     fn map(&self, number: u64) -> Bucket {

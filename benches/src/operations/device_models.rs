@@ -10,7 +10,7 @@ use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use xen_ctrl::devicemodel::{Buffering, DeviceModel, MemoryType, PageRun};
 use xen_ctrl::{ForeignMemory, Gfn, IoreqServer};
 use xen_evtchn::{EventChannel, Evtchn, Port};
@@ -138,7 +138,7 @@ struct C {
     port: u32,
     place: Place,
     _model: c::DeviceModel,
-    _guest: BareDomain,
+    guest: BareDomain,
 }
 
 impl C {
@@ -154,8 +154,8 @@ impl C {
         model.enable(server)?;
         let evtchn = c::Evtchn::open()?;
         let port = evtchn.bind_interdomain(domain.into(), place.port())?;
-        let mut this = Self { fd: evtchn.fd(), evtchn, port, place, _model: model, _guest: guest };
-        this._guest.domain().unpause()?;
+        let mut this = Self { fd: evtchn.fd(), evtchn, port, place, _model: model, guest };
+        this.guest.domain().unpause()?;
         this.next();
         Ok(this)
     }
@@ -232,13 +232,16 @@ impl Place {
     ///
     /// `T` is an atomic integer that is there, aligned.
     unsafe fn field<T>(&self, offset: usize) -> &T {
+        // SAFETY: inside the page.
+        let place = unsafe { self.0.add(offset) }.cast();
         // SAFETY: the caller's promise; the page stays mapped for as long as this lives.
-        unsafe { self.0.add(offset).cast().as_ref() }
+        unsafe { place.as_ref() }
     }
 
     fn port(&self) -> u32 {
         // SAFETY: a field of the record.
-        unsafe { self.0.add(offset_of!(Ioreq, vp_eport)).cast::<u32>().read_volatile() }
+        let port: &AtomicU32 = unsafe { self.field(offset_of!(Ioreq, vp_eport)) };
+        port.load(Ordering::Relaxed)
     }
 
     fn is_ready(&self) -> bool {

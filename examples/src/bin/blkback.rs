@@ -46,7 +46,11 @@ fn main() -> ExitCode {
         device: arguments.device,
         read_only: arguments.read_only,
         transfer: arguments.transfer,
-        offer: Offer { queues: arguments.queues, ring_page_order: arguments.ring_page_order },
+        offer: Offer {
+            queues: arguments.queues,
+            ring_page_order: arguments.ring_page_order,
+            persistent: arguments.transfer == Transfer::Keep,
+        },
     });
     match served {
         Ok(stats) => {

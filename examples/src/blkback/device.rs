@@ -143,6 +143,7 @@ impl Device {
             ("discard-alignment", "0".to_owned()),
             ("discard-secure", "0".to_owned()),
             ("feature-max-indirect-segments", MAX_INDIRECT_SEGMENTS.to_string()),
+            ("feature-persistent", u32::from(offer.persistent).to_string()),
             ("max-ring-page-order", offer.ring_page_order.to_string()),
             ("multi-queue-max-queues", offer.queues.to_string()),
             ("state", State::InitWait.to_string()),

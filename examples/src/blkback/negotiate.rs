@@ -16,6 +16,8 @@ pub struct Offer {
     pub queues: u32,
     /// Logarithm of the pages of a ring.
     pub ring_page_order: u32,
+    /// Keeping the guest's pages mapped.
+    pub persistent: bool,
 }
 
 /// One ring, as the frontend describes it.
@@ -32,6 +34,8 @@ pub struct QueueChoice {
 pub struct Choice {
     /// How it lays out its records.
     pub abi: Abi,
+    /// Whether it lets its pages be kept mapped, because it uses the same ones again and again.
+    pub persistent: bool,
     /// Its rings.
     pub queues: Vec<QueueChoice>,
 }
@@ -64,7 +68,9 @@ impl Choice {
                 .map(|index| QueueChoice::read(store, &format!("{path}/queue-{index}"), pages))
                 .collect::<Result<_>>()?,
         };
-        Ok(Self { abi, queues })
+        let persistent: Option<u32> = number(store, &format!("{path}/feature-persistent"))?;
+        let persistent = offer.persistent && persistent == Some(1);
+        Ok(Self { abi, persistent, queues })
     }
 }
 
@@ -117,7 +123,7 @@ mod tests {
 
     fn choice(nodes: &[(&str, &'static str)]) -> Result<Choice> {
         let nodes = nodes.iter().map(|(node, value)| (format!("/f/{node}"), *value)).collect();
-        Choice::read(&mut Nodes(nodes), "/f", Offer { queues: 2, ring_page_order: 2 })
+        Choice::read(&mut Nodes(nodes), "/f", Offer { queues: 2, ring_page_order: 2, persistent: true })
     }
 
     fn queue(ring: &[u32], port: u32) -> QueueChoice {
@@ -127,7 +133,16 @@ mod tests {
     #[test]
     fn an_old_frontend_writes_two_nodes() {
         let choice = choice(&[("ring-ref", "8"), ("event-channel", "3")]).unwrap();
-        assert_eq!(choice, Choice { abi: Abi::Native, queues: vec![queue(&[8], 3)] });
+        assert_eq!(choice, Choice { abi: Abi::Native, persistent: false, queues: vec![queue(&[8], 3)] });
+    }
+
+    #[test]
+    fn pages_are_kept_if_both_sides_want_it() {
+        let wants =
+            |value| choice(&[("ring-ref", "8"), ("event-channel", "3"), ("feature-persistent", value)]);
+        assert!(wants("1").unwrap().persistent);
+        assert!(!wants("0").unwrap().persistent);
+        assert!(wants("yes").is_err());
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Queue {
         let ring = BackRing::new(memory, choice.abi)?;
         // A handle for each queue: the kernel makes all calls on one handle wait for each other.
         let channel = Evtchn::open()?.bind_interdomain(domain, queue.port)?;
-        let window = transfer.window(gnttab, domain);
+        let window = transfer.window(gnttab, domain, choice.persistent);
         let (requests, batch, stats) = (Vec::new(), Batch::default(), Stats::default());
         Ok(Self { ring, channel, window, disk, stop, requests, batch, stats })
     }

@@ -84,7 +84,11 @@ impl Frontend {
         let gntalloc = Gntalloc::open()?;
         let queues = (0..shape.queues).map(|_| FrontQueue::new(&gntalloc, self.backend_domain, shape));
         self.queues = queues.collect::<Result<_>>()?;
-        let mut nodes = vec![("protocol".to_owned(), PROTOCOL.to_owned())];
+        // The data are always in the same pages.
+        let mut nodes = vec![
+            ("protocol".to_owned(), PROTOCOL.to_owned()),
+            ("feature-persistent".to_owned(), "1".to_owned()),
+        ];
         if shape.ring_page_order > 0 {
             nodes.push(("ring-page-order".to_owned(), shape.ring_page_order.to_string()));
         }

@@ -34,8 +34,13 @@ fn main() -> Result<()> {
     let image = Image::create()?;
     let mut disks = Vec::new();
     // The kernel's comes last: once it is loaded, it would answer all guests.
-    for (name, transfer) in [("ours, copy", Some("copy")), ("ours, map", Some("map")), ("xen-blkback", None)]
-    {
+    let backends = [
+        ("ours, keep", Some("keep")),
+        ("ours, copy", Some("copy")),
+        ("ours, map", Some("map")),
+        ("xen-blkback", None),
+    ];
+    for (name, transfer) in backends {
         let guest = Guest::start(load)?;
         let backend = match transfer {
             None => Backend::kernel(&image, &guest.domain),

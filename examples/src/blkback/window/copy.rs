@@ -1,85 +1,41 @@
-//! Data moves by grant copy, through a buffer of ours.
-
-use std::io;
+//! Data moves by grant copy: Xen copies it.
 
 use xen_gnttab::{CopySegment, DomId, Gnttab, Grant, GrantStatus, InvalidSegment};
 
-use super::{Window, misplaced};
+use super::buffer::Copier;
 use crate::blkback::batch::Piece;
-use crate::blkback::disk::{Disk, Extent};
-use crate::blkif::SECTOR_SIZE;
 
-/// One grant copy for all the data of a batch in each direction. Pieces are packed one behind the other, so that whole
-/// requests, and neighbours on the disk, are one read or write.
+/// One grant copy for all the data of a batch in each direction.
 #[derive(Debug)]
-pub(in crate::blkback) struct CopyWindow {
+pub(super) struct GrantCopier {
     gnttab: Gnttab,
     domain: DomId,
-    /// Data from the guest.
-    incoming: Vec<u8>,
-    /// Data for the guest.
-    outgoing: Vec<u8>,
 }
 
-impl CopyWindow {
-    pub(in crate::blkback) fn new(gnttab: Gnttab, domain: DomId) -> Self {
-        Self { gnttab, domain, incoming: Vec::new(), outgoing: Vec::new() }
+impl GrantCopier {
+    pub(super) fn new(gnttab: Gnttab, domain: DomId) -> Self {
+        Self { gnttab, domain }
     }
 }
 
-impl Window for CopyWindow {
-    fn fetch(&mut self, pieces: &mut [Piece]) {
-        pack(pieces, &mut self.incoming);
-        let mut rest = &mut self.incoming[..];
+impl Copier for GrantCopier {
+    fn fetch(&mut self, pieces: &mut [Piece], mut buffer: &mut [u8]) {
         let segments = pieces.iter().map(|piece| {
-            let (data, tail) = std::mem::take(&mut rest).split_at_mut(piece.len);
-            rest = tail;
+            let (data, tail) = std::mem::take(&mut buffer).split_at_mut(piece.len);
+            buffer = tail;
             CopySegment::from_grant(Grant::new(self.domain, piece.reference), piece.offset, data)
         });
         let segments = segments.collect();
         copy(&self.gnttab, segments, pieces.iter_mut());
     }
 
-    fn fetched(&self, place: usize, target: &mut [u8]) -> io::Result<()> {
-        let data = self.incoming.get(place..place + target.len()).ok_or_else(misplaced)?;
-        target.copy_from_slice(data);
-        Ok(())
-    }
-
-    fn write(&self, disk: &Disk, extent: Extent, place: usize) -> io::Result<()> {
-        let data = self.incoming.get(place..place + bytes(extent)?).ok_or_else(misplaced)?;
-        disk.write(extent, data)
-    }
-
-    fn prepare(&mut self, pieces: &mut [Piece]) {
-        pack(pieces, &mut self.outgoing);
-    }
-
-    fn read(&mut self, disk: &Disk, extent: Extent, place: usize) -> io::Result<()> {
-        let data = self.outgoing.get_mut(place..place + bytes(extent)?).ok_or_else(misplaced)?;
-        disk.read(extent, data)
-    }
-
-    fn deliver(&mut self, pieces: &mut [Piece]) {
-        // What was not read from the disk is stale, perhaps another's: it must not reach the guest.
+    fn deliver(&mut self, pieces: &mut [Piece], buffer: &[u8]) {
         let segments = pieces.iter().filter(|piece| !piece.failed).map(|piece| {
-            let data = &self.outgoing[piece.place..piece.place + piece.len];
+            let data = &buffer[piece.place..piece.place + piece.len];
             CopySegment::to_grant(data, Grant::new(self.domain, piece.reference), piece.offset)
         });
         let segments = segments.collect();
         copy(&self.gnttab, segments, pieces.iter_mut().filter(|piece| !piece.failed));
-    }
-}
-
-/// Gives the pieces their places, one behind the other, in a buffer that is large enough then.
-fn pack(pieces: &mut [Piece], buffer: &mut Vec<u8>) {
-    let mut end = 0;
-    for piece in pieces {
-        piece.place = end;
-        end += piece.len;
-    }
-    if buffer.len() < end {
-        buffer.resize(end, 0);
     }
 }
 
@@ -103,10 +59,4 @@ fn copy<'a>(
     for (piece, segment) in pieces.zip(&segments) {
         piece.failed = segment.status() != GrantStatus::OKAY;
     }
-}
-
-fn bytes(extent: Extent) -> io::Result<usize> {
-    usize::try_from(extent.sectors())
-        .map(|sectors| sectors * usize::from(SECTOR_SIZE))
-        .map_err(|_| misplaced())
 }

@@ -1,6 +1,8 @@
-//! The way to the guest's data: by copying it (`copy`), or by mapping it (`map`).
+//! The way to the guest's data: by copying it (`copy`, `keep`: both through a `buffer`), or by mapping it (`map`).
 
+mod buffer;
 mod copy;
+mod keep;
 mod map;
 
 use std::fmt;
@@ -12,7 +14,9 @@ use xen_gnttab::{DomId, Gnttab};
 use super::batch::Piece;
 use super::disk::{Disk, Extent};
 
-use copy::CopyWindow;
+use buffer::BufferWindow;
+use copy::GrantCopier;
+use keep::KeptPages;
 use map::MapWindow;
 
 /// How data moves between the guest and the disk.
@@ -22,13 +26,16 @@ pub enum Transfer {
     Copy,
     /// The guest's pages are mapped, and file I/O goes straight there.
     Map,
+    /// The guest's pages stay mapped, and we copy; with a guest that does not take part in this, Xen copies.
+    Keep,
 }
 
 impl Transfer {
-    /// A window onto the pages of `domain`.
-    pub(super) fn window(self, gnttab: Gnttab, domain: DomId) -> Box<dyn Window> {
+    /// A window onto the pages of `domain`, which may be kept mapped or not.
+    pub(super) fn window(self, gnttab: Gnttab, domain: DomId, may_keep: bool) -> Box<dyn Window> {
         match self {
-            Self::Copy => Box::new(CopyWindow::new(gnttab, domain)),
+            Self::Keep if may_keep => Box::new(BufferWindow::new(KeptPages::new(gnttab, domain))),
+            Self::Copy | Self::Keep => Box::new(BufferWindow::new(GrantCopier::new(gnttab, domain))),
             Self::Map => Box::new(MapWindow::new(gnttab, domain)),
         }
     }
