@@ -65,7 +65,9 @@ mod number {
         };
     }
 
-    numbers!(IOCTL = SYS_ioctl, READ = SYS_read, WRITE = SYS_write, PPOLL = SYS_ppoll);
+    numbers!(IOCTL = SYS_ioctl, READ = SYS_read, WRITE = SYS_write);
+    #[cfg(target_arch = "x86_64")]
+    numbers!(PPOLL = SYS_ppoll);
     numbers!(MMAP = SYS_mmap, MUNMAP = SYS_munmap, OPENAT = SYS_openat, CLOSE = SYS_close);
 }
 
@@ -130,6 +132,7 @@ pub(crate) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
 }
 
 /// `ppoll(2)`, for ever, until there is something to read.
+#[cfg(target_arch = "x86_64")]
 pub(crate) fn wait(fd: BorrowedFd<'_>) -> usize {
     let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one record, which the kernel fills.

@@ -11,6 +11,7 @@ mod guest;
 mod measure;
 mod operation;
 mod operations;
+pub mod report;
 pub mod results;
 mod system_calls;
 

@@ -3,7 +3,7 @@
 use crate::SystemCalls;
 use crate::operation::{Operation, Side};
 use crate::operations::GROUPS;
-use crate::results::{self, Cost, Run};
+use crate::results::{self, Cost, Run, Unit};
 use anyhow::{Context, Result};
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,18 +16,20 @@ const LEAST_TIME: Duration = Duration::from_millis(300);
 /// And no more often than this.
 const MOST_ROUNDS: usize = 201;
 
-/// Measures each operation whose `group/name` contains `filter`; `allocations` tells how many there were so far.
+/// Measures each operation whose `group: name` contains `filter`. The clock counts `unit`, and `allocations` tells how many
+/// there were so far.
 ///
 /// # Errors
 ///
 /// If an operation cannot be set up, or the kernel does not count system calls.
-pub fn run(filter: &str, allocations: fn() -> u64) -> Result<Run> {
+pub fn run(unit: Unit, filter: &str, allocations: fn() -> u64) -> Result<Run> {
     let mut meter = Meter { system_calls: SystemCalls::new()?, allocations, overhead: 0 };
     meter.overhead = meter.overhead();
     let mut operations = Vec::new();
     for (group, make) in GROUPS {
         for operation in make().with_context(|| format!("cannot set up {group}"))? {
-            if format!("{group}/{}", operation.name).contains(filter) {
+            if format!("{group}: {}", operation.name).contains(filter) {
+                tell(group, &operation.name);
                 operations.push(meter.measure(group, operation)?);
             }
         }
@@ -35,6 +37,7 @@ pub fn run(filter: &str, allocations: fn() -> u64) -> Result<Run> {
     let hypervisor = |name| fs::read_to_string(format!("/sys/hypervisor/version/{name}"));
     let (major, minor) = (hypervisor("major")?, hypervisor("minor")?);
     Ok(Run {
+        unit,
         xen: format!("{}.{}", major.trim(), minor.trim_start_matches('.').trim()),
         linux: fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         architecture: std::env::consts::ARCH.to_owned(),
@@ -68,7 +71,7 @@ impl Meter {
 
     fn measure(&mut self, group: &str, operation: Operation) -> Result<results::Operation> {
         let Operation { name, units, repeat, ours, c, floor } = operation;
-        let c = c.and_then(|c| c.inspect_err(|error| complain(group, &name, error)).ok());
+        let c = c.and_then(|c| c.inspect_err(complain).ok());
         let mut sides = [Some(ours), c, floor];
         let mut times = [const { Vec::new() }; 3];
         let start = Instant::now();
@@ -76,9 +79,10 @@ impl Meter {
             if round >= WARM_UP + ROUNDS && start.elapsed() >= LEAST_TIME {
                 break;
             }
-            for (side, times) in sides.iter_mut().zip(&mut times) {
-                let time = side.as_mut().map(|side| self.time(side, repeat));
-                times.extend(time.filter(|_| round >= WARM_UP));
+            // Another one begins each time, so that none always finds what the same other one left.
+            for index in [round % 3, (round + 1) % 3, (round + 2) % 3] {
+                let time = sides[index].as_mut().map(|side| self.time(side, repeat));
+                times[index].extend(time.filter(|_| round >= WARM_UP));
             }
         }
         let [mut ours, mut c, mut floor] = sides;
@@ -113,7 +117,12 @@ impl Meter {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a hint to whoever watches")]
-fn complain(group: &str, name: &str, error: &anyhow::Error) {
-    eprintln!("{group}/{name}: without the C libraries: {error:#}");
+#[expect(clippy::print_stderr, reason = "for whoever watches")]
+fn tell(group: &str, name: &str) {
+    eprintln!("{group}: {name}");
+}
+
+#[expect(clippy::print_stderr, reason = "for whoever watches")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("without the C libraries: {error:#}");
 }

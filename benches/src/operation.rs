@@ -74,6 +74,11 @@ impl Side {
         Self::prepared((), |()| (), move |()| run())
     }
 
+    /// Needs no preparation, but something that is to live as long.
+    pub(crate) fn with<S: 'static>(state: S, run: impl FnMut(&mut S) + 'static) -> Self {
+        Self::prepared(state, |_| (), run)
+    }
+
     /// `prepare` goes before each `run`, and is not measured.
     pub(crate) fn prepared<S: 'static>(
         state: S,

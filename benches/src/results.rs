@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 /// One run of the program `bench`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
+    /// What the costs are.
+    pub unit: Unit,
     /// The hypervisor's version, as `4.17`.
     pub xen: String,
     /// Dom0's kernel.
@@ -13,6 +15,16 @@ pub struct Run {
     pub architecture: String,
     /// Every operation, in the order in which they were measured.
     pub operations: Vec<Operation>,
+}
+
+/// What a cost is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Of program, kernel and hypervisor; on a machine whose clock counts them.
+    Instructions,
+    /// Time.
+    Nanoseconds,
 }
 
 /// One operation.
@@ -34,12 +46,20 @@ pub struct Operation {
     pub floor: Option<Cost>,
 }
 
+impl Operation {
+    /// Group and name.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}: {}", self.group, self.name)
+    }
+}
+
 /// What one run of an operation cost.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// The middle one of all times, in nanoseconds; on a machine that counts, that many instructions.
+    /// The middle one of all runs.
     pub median: f64,
-    /// The shortest time.
+    /// The least of all runs.
     pub min: f64,
     /// How many system calls were made.
     pub system_calls: u64,

@@ -2,12 +2,12 @@
 //!
 //! The numbers are the optimum: what the kernel's interface cannot do with fewer.
 
-use benches::SystemCalls;
+use benches::{Guest, SystemCalls};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
-use std::process::Command;
 use std::time::Duration;
 use xen_call::{Multicall, Xencall, version};
+use xen_ctrl::Xenctrl;
 use xen_evtchn::{DomId, EventChannel, Evtchn, Port};
 use xen_foreignmem::{ForeignMemory, Gfn, GrantTableFrames, Resource};
 use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages};
@@ -100,6 +100,12 @@ fn events() {
         assert_eq!(meter.measure(&mut take).1, cost(sends + 3, 0), "poll, read and write for {count} ports");
     }
     assert_eq!(meter.measure(|| evtchn.pending_one().expect("none")).1, cost(1, 0));
+    evtchn.set_nonblocking(false).expect("set");
+    let send_and_take = || {
+        pairs[0].0.notify().expect("sent");
+        evtchn.unmask(&[evtchn.pending_one().expect("taken").expect("a port")]).expect("unmasked");
+    };
+    assert_eq!(meter.measure(send_and_take).1, cost(3, 0), "taking waits by itself");
     let bind = || evtchn.bind_unbound(DomId::SELF).expect("bound").unbind().expect("unbound");
     assert_eq!(meter.measure(bind).1.system_calls, 2, "bind and unbind");
     assert_eq!(meter.measure(|| drop(Evtchn::open().expect("opened"))).1, cost(OPEN_AND_CLOSE, 1));
@@ -175,35 +181,19 @@ fn hypercalls() {
     assert_eq!(meter.measure(hundred).1.system_calls, 1, "a hundred calls");
     let open = || drop(Xencall::open().expect("opened"));
     assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE, 1), "one file, the other only when it is needed");
-}
-
-/// A guest of the test bed, which is destroyed in the end.
-struct Guest(DomId);
-
-impl Guest {
-    fn start() -> Self {
-        let output = Command::new("guest").args(["mini", "cost"]).output().expect("the test bed's command");
-        let line = String::from_utf8_lossy(&output.stdout).into_owned();
-        let domain = line.split_whitespace().find_map(|word| word.strip_prefix("domid=")?.parse().ok());
-        Self(domain.unwrap_or_else(|| panic!("no domain in '{line}'")))
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        // Nobody needs to know whether it was still there.
-        let _ = Command::new("guest").args(["stop", "cost"]).output();
-    }
+    let open = || drop(Xenctrl::open().expect("opened"));
+    assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE + 1, 1), "and the hypervisor's version");
 }
 
 #[test]
 #[ignore = "needs Xen dom0"]
 fn foreign_memory() {
     let mut meter = Meter::new();
-    let guest = Guest::start();
+    let guest = Guest::start("cost").expect("the test bed's guest");
+    let domain = guest.domain().expect("told");
     let memory = ForeignMemory::open().expect("privcmd");
     let table = Resource::GrantTable(GrantTableFrames::Shared);
-    let map = |index| memory.map_resource(guest.0, table, index, 1).expect("mapped");
+    let map = |index| memory.map_resource(domain, table, index, 1).expect("mapped");
     assert_eq!(meter.measure(|| map(0)).1, cost(2, 0), "mmap and ioctl for a resource");
     // The frames that the guest granted: entries of 8 bytes, the last four of which are the frame's number.
     let table = [map(0), map(1)];
@@ -211,17 +201,17 @@ fn foreign_memory() {
         |reference: usize| table[reference / 512].read::<u32>(reference % 512 * 8 + 4).expect("inside");
     let frames: Vec<_> = (10..610).map(|reference| Gfn::new(entry(reference).into())).collect();
     for count in [1, 64, 512] {
-        let map = || memory.map(guest.0, &frames[..count]).expect("mapped");
+        let map = || memory.map(domain, &frames[..count]).expect("mapped");
         assert_eq!(meter.measure(map).1, cost(2, 0), "map {count}: mmap and ioctl");
-        let map = || drop(memory.map_read_only(guest.0, &frames[..count]).expect("mapped"));
+        let map = || drop(memory.map_read_only(domain, &frames[..count]).expect("mapped"));
         assert_eq!(meter.measure(map).1, cost(3, 0), "map and unmap {count}: munmap is all that is added");
     }
-    let map = || memory.map(guest.0, &frames).expect("mapped");
+    let map = || memory.map(domain, &frames).expect("mapped");
     assert_eq!(meter.measure(map).1, cost(2, 1), "beyond 512 frames, a list of their statuses");
-    let map = || memory.map_partial(guest.0, &frames[..64]).expect("mapped");
+    let map = || memory.map_partial(domain, &frames[..64]).expect("mapped");
     assert_eq!(meter.measure(map).1, cost(2, 2), "the frames and their statuses stay with the mapping");
 
-    let cache = memory.cache(guest.0, 64);
+    let cache = memory.cache(domain, 64);
     let address = frames[5].get() * 4096 + 8;
     assert_eq!(meter.measure(|| cache.read::<u64>(address).expect("memory")).1, cost(0, 0), "a hit");
     assert_eq!(meter.measure(|| cache.store_u32(address, 1).expect("memory")).1, cost(0, 0), "a hit");

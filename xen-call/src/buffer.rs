@@ -133,7 +133,7 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for HypercallBuffer<T> {
 impl Xencall {
     /// Puts a value where Xen can reach it.
     ///
-    /// Up to 16 KiB come from a pool of 128 KiB, without a system call, an allocation, or a lock; more, or when the
+    /// Up to 16 KiB come from a pool, which grows to 128 KiB, without a system call, an allocation, or a lock; more, or when the
     /// pool is full, from a mapping of its own.
     ///
     /// # Errors

@@ -1,39 +1,40 @@
-//! Where hypercall arguments live: small ones in a mapping that threads share without a lock, large ones in one of their
+//! Where hypercall arguments live: small ones in mappings that threads share without a lock, large ones in one of their
 //! own.
 #![expect(unsafe_code, reason = "hands out parts of a mapping")]
 
 use std::io;
 use std::ptr::NonNull;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use xen_sys::linux::Device;
 use xen_sys::linux::hypercall_memory::HypercallMemory;
 use xen_sys::linux::privcmd::PrivcmdBuf;
 
 /// Unit of allocation, in bytes, and alignment of everything: a domctl fits.
 pub(crate) const UNIT: usize = 256;
-/// Units per word of the map: the most that one allocation from the pool takes.
-const PER_WORD: usize = 64;
-const WORDS: usize = 8;
+/// Units per slab: the most that one allocation from the pool takes.
+const PER_SLAB: usize = 64;
+const SLABS: usize = 8;
 
-/// A mapping cut into units, each of which is free or taken.
+/// Slabs of memory cut into units, each of which is free or taken.
 ///
-/// The map of taken units is a few words, changed by compare-and-swap; an allocation lies within one word. A thread
-/// that finds no room does not wait: the caller maps memory for it alone.
-#[derive(Debug)]
+/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait:
+/// the caller maps memory for it alone.
+#[derive(Debug, Default)]
 pub(crate) struct Pool {
-    memory: HypercallMemory,
-    taken: [AtomicU64; WORDS],
-    /// Where the next search begins, so that threads do not all fight for the first word.
+    slabs: [Slab; SLABS],
+    /// Where the next search begins, so that threads do not all fight for the first slab.
     next: AtomicUsize,
 }
 
-impl Pool {
-    pub(crate) fn map(device: Option<&Device<PrivcmdBuf>>) -> io::Result<Self> {
-        let memory = HypercallMemory::map(device, UNIT * PER_WORD * WORDS)?;
-        Ok(Self { memory, taken: Default::default(), next: AtomicUsize::new(0) })
-    }
+#[derive(Debug, Default)]
+struct Slab {
+    memory: OnceLock<HypercallMemory>,
+    /// A bit for each unit, changed by compare-and-swap.
+    taken: AtomicU64,
+}
 
+impl Pool {
     /// Takes units for `length` bytes, for as long as one likes; `None` as for [`Pool::claim`].
     pub(crate) fn take(self: &Arc<Self>, length: usize) -> Option<Block> {
         let Claim { address, units } = self.claim(length)?;
@@ -47,51 +48,75 @@ impl Pool {
         Some(Loan { claim: self.claim(length)?, pool: self })
     }
 
-    /// Marks units for `length` bytes as taken; `None` if that is too much, or no room is left, or this is a child of the
-    /// process that has the pool.
+    /// Maps one more slab, if there can be one, and `length` bytes have room in it. False if not, or if there is no memory.
+    pub(crate) fn grow(&self, device: Option<&Device<PrivcmdBuf>>, length: usize) -> bool {
+        let Some(slab) = self.slabs.iter().find(|slab| slab.memory.get().is_none()) else { return false };
+        if units(length) > PER_SLAB {
+            return false;
+        }
+        // If another thread was faster, its mapping counts.
+        HypercallMemory::map(device, UNIT * PER_SLAB).map(|memory| slab.memory.set(memory)).is_ok()
+    }
+
+    /// Marks units for `length` bytes as taken; `None` if that is too much, or no slab has room.
     #[inline]
     fn claim(&self, length: usize) -> Option<Claim> {
-        let count = length.div_ceil(UNIT).max(1);
-        if count > PER_WORD || !self.memory.is_here() {
+        let count = units(length);
+        if count > PER_SLAB {
             return None;
         }
-        let word = self.next.load(Ordering::Relaxed);
-        let units = self.claim_from(word, count).or_else(|| self.search(word, count))?;
-        let start = usize::try_from(units.mask.trailing_zeros()).unwrap_or_default();
-        let offset = (units.word * PER_WORD + start) * UNIT;
-        // Inside the mapping, which has WORDS * PER_WORD units.
-        let address = NonNull::new(self.memory.as_mut_ptr().wrapping_add(offset))?;
-        Some(Claim { address, units })
+        let slab = self.next.load(Ordering::Relaxed);
+        self.claim_from(slab, count).or_else(|| self.search(slab, count))
     }
 
-    /// Looks into the other words.
+    /// Looks into the other slabs.
     #[cold]
-    fn search(&self, first: usize, count: usize) -> Option<Units> {
-        let others = (first + 1..first + WORDS).map(|word| word % WORDS);
-        let units = others.into_iter().find_map(|word| self.claim_from(word, count))?;
-        self.next.store(units.word, Ordering::Relaxed);
-        Some(units)
+    fn search(&self, first: usize, count: usize) -> Option<Claim> {
+        let mut others = (first + 1..first + SLABS).map(|slab| slab % SLABS);
+        let claim = others.find_map(|slab| self.claim_from(slab, count))?;
+        self.next.store(claim.units.slab, Ordering::Relaxed);
+        Some(claim)
     }
 
     #[inline]
-    fn claim_from(&self, word: usize, count: usize) -> Option<Units> {
-        let map = self.taken.get(word)?;
-        let mut seen = map.load(Ordering::Relaxed);
-        loop {
-            let mask = first_run(!seen, count)?;
-            // Acquire: what the former owner did with the units is over.
-            match map.compare_exchange_weak(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(Units { word, mask }),
-                Err(other) => seen = other,
-            }
-        }
+    fn claim_from(&self, index: usize, count: usize) -> Option<Claim> {
+        let slab = self.slabs.get(index)?;
+        // In a child of the process that mapped it, it is not there.
+        let memory = slab.memory.get().filter(|memory| memory.is_here())?;
+        let mask = slab.take(count)?;
+        let start = usize::try_from(mask.trailing_zeros()).unwrap_or_default();
+        // Inside the mapping, which has PER_SLAB units.
+        let address = NonNull::new(memory.as_mut_ptr().wrapping_add(start * UNIT))?;
+        Some(Claim { address, units: Units { slab: index, mask } })
     }
 
     #[inline]
     fn give_back(&self, units: Units) {
         // Release: whoever takes the units next comes after us.
-        self.taken[units.word].fetch_and(!units.mask, Ordering::Release);
+        self.slabs[units.slab].taken.fetch_and(!units.mask, Ordering::Release);
     }
+}
+
+impl Slab {
+    /// Marks so many units as taken: which.
+    #[inline]
+    fn take(&self, count: usize) -> Option<u64> {
+        let mut seen = self.taken.load(Ordering::Relaxed);
+        loop {
+            let mask = first_run(!seen, count)?;
+            // Acquire: what the former owner did with the units is over.
+            match self.taken.compare_exchange_weak(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some(mask),
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+/// How many units hold so many bytes.
+#[inline]
+fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT).max(1)
 }
 
 /// The first run of `length` ones; `length` is 1 to 64.
@@ -104,19 +129,19 @@ fn first_run(bits: u64, length: usize) -> Option<u64> {
         starts &= starts >> more;
         known += more;
     }
-    (starts != 0).then(|| (u64::MAX >> (PER_WORD - length)) << starts.trailing_zeros())
+    (starts != 0).then(|| (u64::MAX >> (PER_SLAB - length)) << starts.trailing_zeros())
 }
 
-/// Units of a pool: some of those of one word.
+/// Units of a pool: some of those of one slab.
 #[derive(Clone, Copy, Debug)]
 struct Units {
-    word: usize,
+    slab: usize,
     mask: u64,
 }
 
 impl Units {
     fn count(self) -> usize {
-        usize::try_from(self.mask.count_ones()).unwrap_or(PER_WORD)
+        usize::try_from(self.mask.count_ones()).unwrap_or(PER_SLAB)
     }
 }
 

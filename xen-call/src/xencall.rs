@@ -117,18 +117,15 @@ impl Xencall {
         }
     }
 
-    /// The first memory from the pool, or memory from elsewhere.
+    /// Memory from a pool that has grown, or from elsewhere.
     #[cold]
     fn more_memory(&self, bytes: usize) -> Result<Block, Error> {
-        let failed = |source| Error::Memory { bytes, source };
-        if self.shared.pool.get().is_none() {
-            let made = Pool::map(self.memory_device()).map_err(failed)?;
-            // If another thread was faster, its pool counts.
-            let _ = self.shared.pool.set(Arc::new(made));
-        }
-        match self.shared.pool.get().and_then(|pool| pool.take(bytes)) {
+        let device = self.memory_device();
+        let pool = self.shared.pool.get_or_init(Arc::default);
+        let block = if pool.grow(device, bytes) { pool.take(bytes) } else { None };
+        match block {
             Some(block) => Ok(block),
-            None => Block::map(self.memory_device(), bytes.max(1)).map_err(failed),
+            None => Block::map(device, bytes.max(1)).map_err(|source| Error::Memory { bytes, source }),
         }
     }
 

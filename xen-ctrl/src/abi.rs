@@ -1,5 +1,7 @@
 //! Which forms of the interface this hypervisor speaks.
 
+use std::sync::OnceLock;
+
 use xen_call::version::XenVersion;
 use xen_call::{Xencall, version};
 use xen_sys::DomId;
@@ -37,23 +39,53 @@ const RELEASES: [(u16, u32, u32); 9] = [
     (22, 0x18, 0x16),
 ];
 
-impl Abi {
-    /// Asks the hypervisor. Three hypercalls, if it is as released.
+/// What is to be known of the hypervisor. Its interface's versions are asked for when they are first needed, as whoever opens
+/// a handle may need neither.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    pub(crate) xen: XenVersion,
+    released: Abi,
+    domctl: OnceLock<u32>,
+    sysctl: OnceLock<u32>,
+}
+
+impl Versions {
+    /// Asks for the hypervisor's version: one hypercall.
     pub(crate) fn detect(xencall: &Xencall) -> Result<Self, Error> {
         let xen = version::version(xencall)?;
         let row = RELEASES.iter().find(|(minor, ..)| xen.major == 4 && *minor == xen.minor);
         let Some(&(_, domctl, sysctl)) = row else {
             return Err(Error::UnknownHypervisor { running: xen });
         };
-        let domctl = confirm(domctl, |version| probe_domctl(xencall, xen, version))?;
-        let sysctl = confirm(sysctl, |version| probe_sysctl(xencall, version))?;
-        Ok(Self { xen, domctl, sysctl })
+        let released = Abi { xen, domctl, sysctl };
+        Ok(Self { xen, released, domctl: OnceLock::new(), sysctl: OnceLock::new() })
+    }
+
+    /// The version of domctl. One hypercall the first time, if it is as released.
+    pub(crate) fn domctl(&self, xencall: &Xencall) -> Result<u32, Error> {
+        once(&self.domctl, || {
+            confirm(self.released.domctl, |version| probe_domctl(xencall, self.xen, version))
+        })
+    }
+
+    /// The version of sysctl. One hypercall the first time, if it is as released.
+    pub(crate) fn sysctl(&self, xencall: &Xencall) -> Result<u32, Error> {
+        once(&self.sysctl, || confirm(self.released.sysctl, |version| probe_sysctl(xencall, version)))
     }
 
     /// Whether the hypervisor is at least Xen 4.`minor`.
     pub(crate) fn is_at_least(&self, minor: u16) -> bool {
         self.xen >= XenVersion { major: 4, minor }
     }
+}
+
+/// What the cell holds, or what `ask` gives, if that is no error. Of several threads that ask, all find the same.
+fn once(cell: &OnceLock<u32>, ask: impl FnOnce() -> Result<u32, xen_call::Error>) -> Result<u32, Error> {
+    if let Some(&known) = cell.get() {
+        return Ok(known);
+    }
+    let found = ask()?;
+    Ok(*cell.get_or_init(|| found))
 }
 
 /// The version that the hypervisor speaks: the `released` one, or a neighbour, in case a vendor has moved it. If it takes none, it

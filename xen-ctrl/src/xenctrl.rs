@@ -7,6 +7,7 @@ use xen_sys::xen_public::errno::{EACCES, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, ESRC
 use xen_sys::xen_public::sysctl::{Sysctl, SysctlCall};
 use xen_sys::{DomId, OtherDomain};
 
+use crate::abi::Versions;
 use crate::{Abi, Domain, Error, Host};
 
 /// A handle on the hypervisor, for control.
@@ -18,7 +19,7 @@ use crate::{Abi, Domain, Error, Host};
 #[doc(alias = "xc_interface_close")]
 pub struct Xenctrl {
     call: Xencall,
-    abi: Abi,
+    versions: Versions,
 }
 
 impl Xenctrl {
@@ -38,21 +39,35 @@ impl Xenctrl {
     ///
     /// As [`Xenctrl::open`].
     pub fn new(call: Xencall) -> Result<Self, Error> {
-        let abi = Abi::detect(&call)?;
-        tracing::debug!(xen = %abi.xen, domctl = abi.domctl, sysctl = abi.sysctl, "opened");
-        Ok(Self { call, abi })
+        let versions = Versions::detect(&call)?;
+        tracing::debug!(xen = %versions.xen, "opened");
+        Ok(Self { call, versions })
     }
 
     /// The hypervisor's version, as it was when the handle was opened.
     #[must_use]
     pub fn version(&self) -> XenVersion {
-        self.abi.xen
+        self.versions.xen
     }
 
-    /// The versions of the hypervisor and of its interface.
-    #[must_use]
-    pub fn abi(&self) -> Abi {
-        self.abi
+    /// The versions of the hypervisor and of its interface. The latter are found out when they are first needed: one
+    /// hypercall each.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Call`] if the kernel blocks hypercalls.
+    pub fn abi(&self) -> Result<Abi, Error> {
+        let (xen, domctl) = (self.versions.xen, self.domctl_version()?);
+        Ok(Abi { xen, domctl, sysctl: self.versions.sysctl(&self.call)? })
+    }
+
+    pub(crate) fn domctl_version(&self) -> Result<u32, Error> {
+        self.versions.domctl(&self.call)
+    }
+
+    /// Whether the hypervisor is at least Xen 4.`minor`.
+    pub(crate) fn is_at_least(&self, minor: u16) -> bool {
+        self.versions.is_at_least(minor)
     }
 
     /// The handle for hypercalls, for what this crate does not have.
@@ -91,7 +106,7 @@ impl Xenctrl {
         domain: DomId,
         operation: &T,
     ) -> Result<Attempt<T::Record, Error>, Error> {
-        let call = DomctlCall { version: self.abi.domctl, domain, operation };
+        let call = DomctlCall { version: self.domctl_version()?, domain, operation };
         let Attempt { result, record } = self.attempt(Some(domain), &call)?;
         Ok(Attempt { result, record: DomctlCall::<T>::answer(&record) })
     }
@@ -104,7 +119,7 @@ impl Xenctrl {
     #[doc(alias = "xc_sysctl")]
     #[doc(alias = "do_sysctl")]
     pub fn sysctl<T: Sysctl>(&self, operation: &T) -> Result<T::Record, Error> {
-        let call = SysctlCall { version: self.abi.sysctl, operation };
+        let call = SysctlCall { version: self.versions.sysctl(&self.call)?, operation };
         let answer = self.call(None, &call)?;
         Ok(SysctlCall::<T>::answer(&answer.record))
     }
@@ -141,11 +156,11 @@ impl Xenctrl {
     ///
     /// [`Error::Unsupported`], which names both versions.
     pub fn require(&self, operation: &'static str, minor: u16) -> Result<(), Error> {
-        if self.abi.is_at_least(minor) {
+        if self.is_at_least(minor) {
             return Ok(());
         }
         let needs = Some(XenVersion { major: 4, minor });
-        Err(Error::Unsupported { operation, needs, running: self.abi.xen })
+        Err(Error::Unsupported { operation, needs, running: self.versions.xen })
     }
 
     /// Fails for the caller's own domain, with `EINVAL`.
@@ -158,10 +173,10 @@ impl Xenctrl {
         let xen_call::Error::Hypercall { operation, source } = error else { return error.into() };
         match (source.raw_os_error(), domain) {
             (Some(ESRCH), Some(domain)) => Error::NoSuchDomain { operation, domain },
-            // the version was found to be right when the handle was opened
+            // the version was found to be right before
             (Some(EPERM | EACCES), _) => Error::Denied { operation, domain, source },
             (Some(ENOSYS | EOPNOTSUPP), _) => {
-                Error::Unsupported { operation, needs: None, running: self.abi.xen }
+                Error::Unsupported { operation, needs: None, running: self.versions.xen }
             }
             _ => Error::Refused { operation, domain, source },
         }

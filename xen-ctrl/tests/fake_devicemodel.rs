@@ -19,6 +19,7 @@ const ESRCH: i32 = 3;
 const E2BIG: i32 = 7;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+const ENOTTY: i32 = 25;
 const EOPNOTSUPP: i32 = 95;
 
 /// The operations that something is asked for.
@@ -201,4 +202,21 @@ fn eventfds_stand_for_interrupts() {
     }
     model.unassign_irqfd(page.as_fd()).expect("no longer");
     assert!(matches!(log.take()[..], [Asked::Irqfd { flags: 1, .. }]));
+}
+
+#[test]
+fn what_the_kernel_refuses_is_not_taken_for_the_hypervisors() {
+    let of = |errno| {
+        let (_drivers, _log) = drivers(move |_| Err(errno));
+        let (model, page) = model();
+        model.assign_irqfd(page.as_fd(), Irq::Isa { line: 5 }).expect_err("refused")
+    };
+    for errno in [EOPNOTSUPP, ENOTTY] {
+        assert!(matches!(of(errno), Error::UnsupportedByKernel { .. }), "{errno}");
+    }
+    assert!(matches!(of(EPERM), Error::Denied { domain: Some(_), .. }));
+    for errno in [EBUSY, EINVAL] {
+        let Error::Kernel { source, .. } = of(errno) else { panic!("{errno}") };
+        assert_eq!(source.raw_os_error(), Some(errno));
+    }
 }

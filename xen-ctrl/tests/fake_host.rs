@@ -62,7 +62,9 @@ fn xen(mut answer: impl FnMut(Asked<'_>) -> Result<usize, i32> + 'static) -> (fa
     });
     // SAFETY: the fake kernel takes every request. Mappings of one memfd would all be the same memory, so there is none for them.
     let xencall = unsafe { Xencall::from_fds(memfd(), None) }.expect("a handle");
-    (installed, Xenctrl::new(xencall).expect("Xen 4.17"))
+    let xen = Xenctrl::new(xencall).expect("Xen 4.17");
+    xen.abi().expect("asked for before the test begins");
+    (installed, xen)
 }
 
 /// What lies at an address that the hypervisor was given.

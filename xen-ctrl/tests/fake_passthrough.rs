@@ -68,7 +68,9 @@ fn xen(
     });
     // SAFETY: the fake kernel takes every request. Mappings of one memfd would all be the same memory, so there is none for them.
     let xencall = unsafe { Xencall::from_fds(memfd(), None) }.expect("a handle");
-    (installed, Xenctrl::new(xencall).expect("a known version"))
+    let xen = Xenctrl::new(xencall).expect("a known version");
+    xen.abi().expect("asked for before the test begins");
+    (installed, xen)
 }
 
 const DOMAIN: u16 = 5;

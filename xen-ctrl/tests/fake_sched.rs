@@ -100,7 +100,9 @@ fn xen(
     let memfd = rustix::fs::memfd_create("xen", rustix::fs::MemfdFlags::CLOEXEC).expect("a memfd");
     // SAFETY: the fake kernel takes every request. Mappings of one memfd would all be the same memory, so there is none for them.
     let xencall = unsafe { Xencall::from_fds(memfd, None) }.expect("a handle");
-    (installed, Xenctrl::new(xencall).expect("Xen 4.17"))
+    let xen = Xenctrl::new(xencall).expect("Xen 4.17");
+    xen.abi().expect("asked for before the test begins");
+    (installed, xen)
 }
 
 type Log = Rc<RefCell<Vec<String>>>;

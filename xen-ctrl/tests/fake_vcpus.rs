@@ -76,7 +76,9 @@ fn xen(mut answer: impl FnMut(u64, &mut [u8]) -> Result<(), i32> + 'static) -> (
     };
     // SAFETY: the fake kernel takes every request.
     let xencall = unsafe { Xencall::from_fds(memfd(), Some(memfd())) }.expect("a handle");
-    (installed, Xenctrl::new(xencall).expect("a known hypervisor"))
+    let xen = Xenctrl::new(xencall).expect("a known hypervisor");
+    xen.abi().expect("asked for before the test begins");
+    (installed, xen)
 }
 
 fn domain() -> DomId {

@@ -4,11 +4,8 @@ mod common;
 #[cfg(target_arch = "x86_64")]
 mod hvm_guest;
 
-use std::os::fd::AsFd;
-
 use common::xenctrl;
-use rustix::event::{EventfdFlags, eventfd};
-use xen_ctrl::devicemodel::{DeviceModel, Irq};
+use xen_ctrl::devicemodel::DeviceModel;
 use xen_ctrl::domain::{CreateDomain, DomainKind};
 use xen_ctrl::{DomId, Error};
 
@@ -28,26 +25,6 @@ fn interrupts_of_the_other_architecture_are_refused() {
     };
     let Error::Unsupported { running, .. } = error else { panic!("{error:?}") };
     assert_eq!(running, xen.version(), "as the kernel shows it");
-}
-
-#[test]
-#[ignore = "needs Xen dom0"]
-fn eventfds_stand_for_interrupts_where_the_kernel_has_that() {
-    let xen = xenctrl();
-    let domain = xen.create_domain(&CreateDomain::default()).expect("a domain");
-    let model = DeviceModel::open(domain.id()).expect("a device model");
-    let event = eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
-    let irq = Irq::Msi { address: 0xfee0_0000, data: 0x30 };
-    match model.assign_irqfd(event.as_fd(), irq) {
-        Ok(()) => {
-            let again = model.assign_irqfd(event.as_fd(), irq).expect_err("it stands for one already");
-            assert_eq!(again.errno(), Some(16), "{again}");
-            model.unassign_irqfd(event.as_fd()).expect("no longer");
-            model.assign_irqfd(event.as_fd(), irq).expect("free again");
-            model.unassign_irqfd(event.as_fd()).expect("no longer");
-        }
-        Err(error) => assert!(matches!(error, Error::Unsupported { .. }), "{error:?}"),
-    }
 }
 
 #[test]
@@ -103,32 +80,17 @@ mod x86 {
         }
     }
 
-    /// Whether an interrupt is requested of a vCPU's local controller.
-    fn is_requested(guest: &Guest<'_>, vector: u8) -> bool {
-        const REQUESTS: usize = 0x200;
-        let registers = guest.domain.hvm().record(SaveCode::LAPIC_REGS, 0).expect("registers").data;
-        let bits = registers[REQUESTS + usize::from(vector / 32) * 16 + usize::from(vector % 32 / 8)];
-        bits >> (vector % 8) & 1 != 0
-    }
-
     #[test]
     #[ignore = "needs Xen dom0"]
     fn messages_request_interrupts() {
         let xen = xenctrl();
-        // it switches its local controller on, and then stays, without taking interrupts
-        let code = Code::new().eax(0x1ff).store(0xfee0_00f0, 4).store(DATA, 4).raw(&[0xeb, 0xfe]);
-        let guest = Guest::new(&xen, &[code]);
-        guest.domain.unpause().expect("it begins");
-        while guest.word(DATA) == 0 {
-            std::thread::yield_now();
-        }
-        guest.domain.pause().expect("paused");
+        let guest = Guest::with_local_controller(&xen);
         for vector in [0x31, 0xfe] {
-            assert!(!is_requested(&guest, vector));
+            assert!(!guest.is_requested(vector));
             guest.model.inject_msi(0xfee0_0000, vector.into()).expect("sent");
-            assert!(is_requested(&guest, vector), "{vector:#x}");
+            assert!(guest.is_requested(vector), "{vector:#x}");
         }
-        assert!(!is_requested(&guest, 0x32));
+        assert!(!guest.is_requested(0x32));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl EventChannel {
     #[doc(alias = "xenevtchn_notify")]
     #[doc(alias = "IOCTL_EVTCHN_NOTIFY")]
     #[doc(alias = "EVTCHNOP_send")]
+    #[inline]
     pub fn notify(&self) -> Result<(), Error> {
         self.evtchn.notify(self.port).map_err(|source| self.failed("notify", source))
     }
@@ -53,6 +54,7 @@ impl EventChannel {
     ///
     /// As [`Evtchn::unmask`].
     #[doc(alias = "xenevtchn_unmask")]
+    #[inline]
     pub fn unmask(&self) -> Result<(), Error> {
         self.evtchn.unmask(&[self.port])
     }
@@ -82,6 +84,7 @@ impl EventChannel {
         self.port
     }
 
+    #[cold]
     fn failed(&self, call: &'static str, source: std::io::Error) -> Error {
         Error::Port { call, port: self.port, source }
     }

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "adopts a file descriptor")]
 
 use crate::{Error, EventChannel};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,9 +44,24 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Ports {
-    bound: BTreeSet<Port>,
+    /// Sorted. In a vector, because mostly it is the last port that comes or goes.
+    bound: Vec<Port>,
     /// Ports that a reset may have cost an event, still to be handed out.
     recovered: VecDeque<Port>,
+}
+
+impl Ports {
+    fn add(&mut self, port: Port) {
+        if let Err(place) = self.bound.binary_search(&port) {
+            self.bound.insert(place, port);
+        }
+    }
+
+    fn remove(&mut self, port: Port) {
+        if let Ok(place) = self.bound.binary_search(&port) {
+            self.bound.remove(place);
+        }
+    }
 }
 
 impl Evtchn {
@@ -160,32 +175,50 @@ impl Evtchn {
     /// A port that is not bound shows itself with the first [`EventChannel::notify`].
     #[must_use = "dropping the channel unbinds the port"]
     pub fn adopt(&self, port: Port) -> EventChannel {
-        self.ports().bound.insert(port);
+        self.ports().add(port);
         EventChannel::new(self.clone(), port)
     }
 
     fn bind(&self, request: impl FnOnce(&Device<Driver>) -> io::Result<Port>) -> io::Result<EventChannel> {
         let mut ports = self.ports();
         let port = request(&self.shared.device)?;
-        ports.bound.insert(port);
+        ports.add(port);
         drop(ports);
         Ok(EventChannel::new(self.clone(), port))
     }
 
+    #[inline]
     pub(crate) fn notify(&self, port: Port) -> io::Result<()> {
         self.shared.device.submit(&mut Notify { port }).map(drop)
     }
 
     pub(crate) fn unbind(&self, port: Port) -> io::Result<()> {
         let mut ports = self.ports();
-        ports.bound.remove(&port);
-        ports.recovered.retain(|&recovered| recovered != port);
+        ports.remove(port);
+        if !ports.recovered.is_empty() {
+            ports.recovered.retain(|&recovered| recovered != port);
+        }
         self.shared.device.submit(&mut Unbind { port }).map(drop)
     }
 
     /// Forgets a port without unbinding it.
     pub(crate) fn forget(&self, port: Port) {
-        self.ports().bound.remove(&port);
+        self.ports().remove(port);
+    }
+
+    /// Whether [`Evtchn::pending`] answers at once (so it is at first), or waits for a port when there is none.
+    ///
+    /// A thread that does nothing but wait for events takes them with one system call, not two, if it need not call
+    /// [`Evtchn::wait`]. It can be woken by an event on a channel of the handle to this domain itself. The mode is that of
+    /// the open file: of all clones, and of other processes that have the file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] for what the kernel refuses.
+    #[doc(alias = "O_NONBLOCK")]
+    pub fn set_nonblocking(&self, nonblocking: bool) -> Result<(), Error> {
+        let outcome = self.shared.device.set_nonblocking(nonblocking);
+        outcome.map_err(|source| Error::Device { call: "set_nonblocking", source })
     }
 
     /// Waits until a port is pending, for as long as `timeout` says (for ever with `None`). False when the time is up.
@@ -202,7 +235,8 @@ impl Evtchn {
     }
 
     /// Takes pending ports, oldest first: at most as many as `ports` holds, and at most 1024 (on kernels with 4 KiB
-    /// pages). The value is how many; 0 means that none is pending. One system call, and no lock.
+    /// pages). The value is how many; 0 means that none is pending, unless the handle [waits](Evtchn::set_nonblocking) for
+    /// one. One system call, and no lock.
     ///
     /// The ports stay masked until [`Evtchn::unmask`]. If the kernel's ring has overflowed, the recovery of
     /// [`Evtchn::reset`] happens here, and all ports of the handle are handed out.
@@ -211,23 +245,39 @@ impl Evtchn {
     ///
     /// [`Error::Device`] for what `read(2)` refuses.
     #[doc(alias = "xenevtchn_pending")]
+    #[inline]
     pub fn pending(&self, ports: &mut [Port]) -> Result<usize, Error> {
         if ports.is_empty() {
             return Ok(0);
         }
+        if self.shared.recovered.load(Ordering::Acquire) {
+            return self.pending_after(None, ports);
+        }
+        match self.shared.device.read(ports.as_mut_bytes()) {
+            Ok(bytes) => Ok(bytes / size_of::<Port>()),
+            Err(error) => self.pending_after(Some(error), ports),
+        }
+    }
+
+    /// Goes on after reading ended in an error, or when there are recovered ports.
+    #[cold]
+    fn pending_after(&self, mut error: Option<io::Error>, ports: &mut [Port]) -> Result<usize, Error> {
         loop {
+            if let Some(error) = error {
+                match error.kind() {
+                    ErrorKind::WouldBlock => return Ok(0),
+                    ErrorKind::Interrupted => {}
+                    ErrorKind::FileTooLarge => self.reset()?,
+                    _ => return Err(Error::Device { call: "pending", source: error }),
+                }
+            }
             let recovered = self.take_recovered(ports);
             if recovered > 0 {
                 return Ok(recovered);
             }
             match self.shared.device.read(ports.as_mut_bytes()) {
                 Ok(bytes) => return Ok(bytes / size_of::<Port>()),
-                Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => return Ok(0),
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::FileTooLarge => self.reset()?,
-                    _ => return Err(Error::Device { call: "pending", source: error }),
-                },
+                Err(next) => error = Some(next),
             }
         }
     }
@@ -254,21 +304,35 @@ impl Evtchn {
     ///
     /// [`Error::Device`] for what `write(2)` refuses; ports in front may be unmasked then.
     #[doc(alias = "xenevtchn_unmask")]
+    #[inline]
     pub fn unmask(&self, ports: &[Port]) -> Result<(), Error> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        match self.shared.device.write(ports.as_bytes()) {
+            Ok(bytes) if bytes == size_of_val(ports) => Ok(()),
+            outcome => self.unmask_after(outcome, ports),
+        }
+    }
+
+    /// Goes on after writing all of the ports at once ended in less, or in an error.
+    #[cold]
+    fn unmask_after(&self, mut outcome: io::Result<usize>, ports: &[Port]) -> Result<(), Error> {
         let failed = |source| Error::Device { call: "unmask", source };
         let mut left = ports;
-        while !left.is_empty() {
-            match self.shared.device.write(left.as_bytes()) {
+        loop {
+            match outcome {
                 // The kernel takes at most a page's worth, and says so.
                 Ok(bytes) => match left.get(bytes / size_of::<Port>()..) {
+                    Some([]) => return Ok(()),
                     Some(rest) if rest.len() < left.len() => left = rest,
                     _ => return Err(failed(ErrorKind::WriteZero.into())),
                 },
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(failed(error)),
             }
+            outcome = self.shared.device.write(left.as_bytes());
         }
-        Ok(())
     }
 
     /// Empties the kernel's ring of pending ports, and has [`Evtchn::pending`] hand out every bound port once, because any

@@ -51,16 +51,17 @@ struct Routes {
 }
 
 impl AsyncEvtchn {
-    /// Registers a handle with the runtime.
+    /// Registers a handle with the runtime, and makes it [non-blocking](Evtchn::set_nonblocking).
     ///
     /// # Errors
     ///
-    /// [`Error::Device`] if the runtime refuses.
+    /// [`Error::Device`] if the runtime or the kernel refuses.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime with I/O enabled, as [`AsyncFd`] does.
     pub fn new(evtchn: Evtchn) -> Result<Self, Error> {
+        evtchn.set_nonblocking(true)?;
         // An overflow of the ring shows as an error condition only.
         let interest = Interest::READABLE | Interest::ERROR;
         // SAFETY: the `Evtchn` owns its descriptor and never replaces it, and the `AsyncFd` keeps the `Evtchn`.

@@ -46,7 +46,10 @@ impl ForeignMemory {
     /// of [`Resource::IoreqServer`](crate::Resource::IoreqServer), and answers it; `ports` are the local ports that are bound to
     /// the vCPUs' requests, one for each vCPU of the guest.
     ///
-    /// Linux 6.8+ with `CONFIG_XEN_PRIVCMD_EVENTFD`, and not in a PV domain, which dom0 is on most x86 hosts.
+    /// The ports' events must still be taken and unmasked: until they are, the kernel sees no others. If the program is killed while
+    /// this is there, the kernel keeps the ports, and uses the page, until the module `xen-privcmd` is unloaded.
+    ///
+    /// Linux 6.7+ with `CONFIG_XEN_PRIVCMD_EVENTFD`, and not in a PV domain, which dom0 is on most x86 hosts.
     ///
     /// # Errors
     ///
@@ -62,7 +65,7 @@ impl ForeignMemory {
         notify: QueueNotify,
         eventfd: BorrowedFd<'_>,
     ) -> Result<Ioeventfd, Error> {
-        // In a PV domain, there are no pages behind the mapping; but the kernel would not look, and use what it takes for them.
+        // In a PV domain, there are no pages behind the mapping; but the kernel would not look, and take a mark for their address.
         if own_domain::is_pv() {
             return Err(UNSUPPORTED);
         }
@@ -94,7 +97,7 @@ const ASSIGN: u32 = 0;
 const UNASSIGN: u32 = 1;
 const UNSUPPORTED: Error = Error::Unsupported {
     operation: "signalling an eventfd for a guest's write",
-    needs: "Linux 6.8 or later, built with CONFIG_XEN_PRIVCMD_EVENTFD, in a domain that is not PV",
+    needs: "Linux 6.7 or later, built with CONFIG_XEN_PRIVCMD_EVENTFD, in a domain that is not PV",
 };
 
 impl Ioeventfd {

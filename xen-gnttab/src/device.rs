@@ -76,8 +76,7 @@ impl Gnttab {
     /// Maps grants of one domain, for reading and writing: all or none.
     ///
     /// Page `n` of the mapping is `references[n]`. One request is one hypercall for all grants, and three system calls
-    /// (four in an auto-translated domain: HVM, PVH, Arm); unmapping is one more. Up to 32 grants need no allocation, and
-    /// neither do up to 512 in the stack's 4 KiB.
+    /// (four in an auto-translated domain: HVM, PVH, Arm); unmapping is one more. Up to 512 grants need no allocation.
     ///
     /// # Errors
     ///
@@ -128,27 +127,28 @@ impl Gnttab {
     #[doc(alias = "xengnttab_grant_copy")]
     #[doc(alias = "IOCTL_GNTDEV_GRANT_COPY")]
     #[doc(alias = "GNTTABOP_copy")]
+    #[inline]
     pub fn copy(&self, segments: &mut [CopySegment<'_>]) -> Result<(), Error> {
-        let count = segments.len();
-        segments.iter_mut().for_each(CopySegment::reset_status);
-        let mut rest = &mut *segments;
-        while let Some(first) = rest.first() {
-            let fills = first.fills_local_memory();
-            let length = rest.iter().take_while(|segment| segment.fills_local_memory() == fills).count();
-            let (run, others) = rest.split_at_mut(length);
-            self.copy_run(run).map_err(|source| Error::CopyCall { count, source })?;
-            rest = others;
-        }
-        let mut failures = segments.iter().enumerate().filter(|(_, segment)| !segment.status().is_okay());
-        match failures.next() {
-            None => Ok(()),
-            Some((first, segment)) => {
-                let status = segment.status();
-                Err(Error::Copy { failed: 1 + failures.count(), count, first, status })
-            }
+        let all = if CopySegment::are_of_one_kind(segments) {
+            self.copy_run(segments)
+        } else {
+            self.copy_mixed(segments)
+        };
+        match all {
+            Ok(()) if CopySegment::are_okay(segments) => Ok(()),
+            outcome => Err(copy_error(outcome, segments)),
         }
     }
 
+    #[cold]
+    fn copy_mixed(&self, segments: &mut [CopySegment<'_>]) -> io::Result<()> {
+        segments.iter_mut().for_each(CopySegment::reset_status);
+        let mut runs =
+            segments.chunk_by_mut(|one, next| one.fills_local_memory() == next.fills_local_memory());
+        runs.try_for_each(|run| self.copy_run(run))
+    }
+
+    #[inline]
     fn copy_run(&self, run: &mut [CopySegment<'_>]) -> io::Result<()> {
         let mut request = GrantCopy::new(run).ok_or(io::ErrorKind::InvalidInput)?;
         let outcome = self.shared.device.submit(&mut request);
@@ -302,6 +302,19 @@ impl<'a> Grants<'a> {
         };
         references.iter().map(move |&reference| Grant::new(domain, reference)).chain(grants.iter().copied())
     }
+}
+
+/// The whole copy failed, or some of its segments.
+#[cold]
+fn copy_error(outcome: io::Result<()>, segments: &[CopySegment<'_>]) -> Error {
+    let count = segments.len();
+    if let Err(source) = outcome {
+        return Error::CopyCall { count, source };
+    }
+    let statuses = segments.iter().map(CopySegment::status).enumerate();
+    let mut failures = statuses.filter(|(_, status)| !status.is_okay());
+    let (first, status) = failures.next().unwrap_or((0, GrantStatus::UNKNOWN)); // there is one
+    Error::Copy { failed: 1 + failures.count(), count, first, status }
 }
 
 /// Counts pages in flight for as long as it lives.

@@ -1,4 +1,4 @@
-//! Builds a workspace's programs so that they run in dom0: static, apart from the host's own builds.
+//! Builds a workspace's programs so that they run in dom0, apart from the host's own builds.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,23 @@ use crate::cells::Architecture;
 use crate::child;
 use crate::toolchain::Toolchain;
 
-/// Dom0 has another C library than the host: programs bring theirs.
-const STATIC: &str = "-C target-feature=+crt-static";
+/// How programs have their C library, which is the host's, as dom0 has another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linking {
+    /// Inside.
+    Static,
+    /// Beside them. They can load other libraries.
+    Dynamic,
+}
+
+impl Linking {
+    fn flags(self) -> &'static str {
+        match self {
+            Self::Static => "-C target-feature=+crt-static",
+            Self::Dynamic => "",
+        }
+    }
+}
 
 /// A program that cargo made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +48,7 @@ pub(crate) struct Program {
 pub(crate) fn build(
     architecture: Architecture,
     toolchain: &Toolchain,
+    linking: Linking,
     subcommand: &[&str],
 ) -> Result<Vec<Program>> {
     // each compiler has a folder of its own, because each would build everything anew after the other
@@ -46,7 +62,7 @@ pub(crate) fn build(
         .args(["--message-format=json-render-diagnostics", "--target", &architecture.target()])
         .arg("--target-dir")
         .arg(&folder)
-        .env("RUSTFLAGS", format!("{flags} {STATIC}").trim_start())
+        .env("RUSTFLAGS", format!("{flags} {}", linking.flags()).trim())
         // dom0 holds the programs in memory; the C and standard libraries bring debug information too
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")

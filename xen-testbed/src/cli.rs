@@ -65,6 +65,9 @@ pub(crate) enum Command {
     Test(Test),
     /// Run the program `demo` of the package `examples` in dom0
     Demo(Demo),
+    /// Measure what this workspace's crates cost: run the program `bench` of the package `benches` in dom0, with and without
+    /// counting, twice each, and its program `report` here
+    Bench(Bench),
     /// As `run`, to be set as cargo's runner
     Runner(Run),
     /// Check this machine for what is needed, and say how to mend it
@@ -80,7 +83,7 @@ pub(crate) struct Fetch {
 }
 
 /// Which machine, and how it starts.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Boot {
     /// Count instructions: one nanosecond of dom0's time is one instruction, the same in each run
     #[arg(long)]
@@ -142,6 +145,21 @@ pub(crate) struct Test {
     pub(crate) program: Option<String>,
 
     /// Only tests whose name contains this
+    pub(crate) filter: Option<String>,
+}
+
+/// Options of `bench`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Bench {
+    /// Which machine
+    #[command(flatten)]
+    pub(crate) boot: Boot,
+
+    /// Where the report's files go, if everything is measured
+    #[arg(long, value_name = "FOLDER", default_value = "docs/performance")]
+    pub(crate) into: PathBuf,
+
+    /// Only operations whose name contains this
     pub(crate) filter: Option<String>,
 }
 

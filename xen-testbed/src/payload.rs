@@ -15,6 +15,10 @@ use crate::image::elf::Libraries;
 
 const PRIVATE_LIBRARIES: &str = "t/.lib";
 
+/// Libraries of dom0 that a program loads at run time must find the other parts of the C library that the program came with.
+const GNU_C_LIBRARY: &str = "libc.so.6";
+const PARTS_OF_IT: [&str; 4] = ["libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1"];
+
 /// The size of the drive that the archive becomes, the same in every run; it is sparse.
 const CAPACITY: u64 = 4 << 30;
 
@@ -72,6 +76,9 @@ impl Payload {
         let mut libraries = Libraries::new(library_folders(path, machine));
         let needs = libraries.add(path)?;
         let Some(interpreter) = needs.interpreter else { return Ok(Invocation::new(&place, arguments)) };
+        if needs.libraries.iter().any(|library| library == GNU_C_LIBRARY) {
+            PARTS_OF_IT.into_iter().try_for_each(|part| libraries.add_library(part))?;
+        }
         for (name, library) in libraries.found() {
             self.cpio.copy_program(Path::new(PRIVATE_LIBRARIES).join(name), library)?;
         }

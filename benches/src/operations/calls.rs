@@ -81,7 +81,7 @@ fn multicall(count: u32) -> Result<Operation> {
 }
 
 fn info(xen: &'static Xenctrl) -> Result<Operation> {
-    let version = xen.abi().domctl;
+    let version = xen.abi()?.domctl;
     let floor = if xen.require("a longer record", 16).is_ok() {
         let operation = Box::leak(Box::new(DomainInfo416::new_zeroed()));
         floor::hypercall(xen.xencall(), &DomctlCall { version, domain: DomId::ZERO, operation })?
@@ -113,7 +113,7 @@ fn console(xen: &'static Xenctrl) -> Result<Operation> {
     const RING: usize = 16 << 10;
     let into = buffer::<u8>(xen.xencall(), RING)?.lend();
     let operation = Box::leak(Box::new(ReadConsole { clear: false, from: None, into }));
-    let floor = floor::hypercall(xen.xencall(), &SysctlCall { version: xen.abi().sysctl, operation })?;
+    let floor = floor::hypercall(xen.xencall(), &SysctlCall { version: xen.abi()?.sysctl, operation })?;
     let ours = Side::new(|| drop(xen.host().read_console().expect("text")));
     let c = c::Ctrl::open().map(|c| {
         Side::new(move || {
@@ -143,7 +143,7 @@ fn list(xen: &'static Xenctrl, population: &Population, count: u32) -> Result<Op
     const ROOM: usize = 256;
     let expected = count as usize;
     let xencall = xen.xencall();
-    let version = xen.abi().sysctl;
+    let version = xen.abi()?.sysctl;
     let floor = if xen.require("a longer record", 16).is_ok() {
         let list = GetDomainInfoList::<DomainInfo416>::new(0, buffer::<DomainInfo416>(xencall, ROOM)?.lend());
         floor::hypercall(xencall, &SysctlCall { version, operation: Box::leak(Box::new(list)) })?

@@ -33,13 +33,9 @@ fn map(pages: &Rc<SharedPages>, count: u32) -> Result<Operation> {
 
     let floor = floor_of_map(pages, count)?;
     let keep = Rc::clone(pages);
-    let ours = Side::prepared(
-        keep,
-        |_| (),
-        move |_| {
-            drop(gnttab.map(DomId::ZERO, &references).expect("mapped"));
-        },
-    );
+    let ours = Side::with(keep, move |_| {
+        drop(gnttab.map(DomId::ZERO, &references).expect("mapped"));
+    });
     let c = c::Gnttab::open().map(|c| Side::new(move || c.map_and_unmap(0, &mut raw)));
     Ok(Operation::new(format!("map and unmap {count}"), ours).units(count).c(c).floor(floor))
 }
@@ -54,8 +50,8 @@ fn floor_of_map(pages: &SharedPages, count: u32) -> Result<Side> {
         map.send(device);
         let index = map.word(1);
         let memory = floor::map(device, index, count as usize * 4096);
-        memory.unmap();
         floor::ioctl(device, &mut UnmapGrantRef { index, count, padding: 0 });
+        memory.unmap();
     }))
 }
 
@@ -77,7 +73,7 @@ fn copy(pages: &Rc<SharedPages>, count: u32) -> Result<Operation> {
     let gnttab = Gnttab::open()?;
     let mut ours = segments(pages, count)?;
     let keep = Rc::clone(pages);
-    let ours = Side::prepared(keep, |_| (), move |_| gnttab.copy(&mut ours).expect("copied"));
+    let ours = Side::with(keep, move |_| gnttab.copy(&mut ours).expect("copied"));
 
     let references = pages.grants().iter();
     let mut raw: Vec<_> = memory(count)
@@ -111,8 +107,8 @@ fn share(count: u32) -> Result<Operation> {
         share.send(device);
         let index = share.word(1);
         let memory = floor::map(device, index, count as usize * 4096);
-        memory.unmap();
         floor::ioctl(device, &mut DeallocGref { index, count, padding: 0 });
+        memory.unmap();
     });
     Ok(Operation::new(format!("share and release {count}"), ours).units(count).c(c).floor(floor))
 }

@@ -7,6 +7,7 @@ mod events;
 mod foreign;
 mod grants;
 mod handles;
+mod ping_pong;
 
 use crate::operation::Operation;
 use anyhow::Result;
@@ -17,6 +18,7 @@ type Make = fn() -> Result<Vec<Operation>>;
 /// All groups, by name.
 pub(crate) const GROUPS: &[(&str, Make)] = &[
     ("events", events::operations),
+    ("ping-pong", ping_pong::operations),
     ("grants", grants::operations),
     ("handles", handles::operations),
     ("calls", calls::operations),

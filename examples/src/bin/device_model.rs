@@ -3,6 +3,7 @@
 //! ```text
 //! device_model --domain 3                       the guest's serial console is this terminal
 //! device_model --domain 3 --state /run/model    ... and if the program dies, another one goes on
+//! device_model --domain 3 --disk disk.img       ... and it has a virtio disk
 //! ```
 //!
 //! The guest is a PVH guest that was created paused. Its kernel wants `console=ttyS0 8250.nr_uarts=1 pci=noacpi`.
@@ -17,14 +18,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use examples::blkback::disk::Disk;
 use examples::device_model::devices::Devices;
 use examples::device_model::state::StateFile;
+use examples::device_model::virtio::block::Block;
+use examples::device_model::virtio::guest::XenGuest;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tracing_subscriber::EnvFilter;
 use xen_ctrl::DomId;
 use xen_ctrl::devicemodel::DeviceModel;
+use xen_foreignmem::ForeignMemory;
 
 /// How often it looks whether the guest is still there.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -38,6 +43,12 @@ struct Arguments {
     /// A file for the devices' state. If there is one already, its devices go on
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// The image of a virtio disk
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
+    /// The guest may not write to the disk
+    #[arg(long, requires = "disk")]
+    read_only: bool,
 }
 
 fn main() -> ExitCode {
@@ -60,8 +71,11 @@ fn run(arguments: &Arguments) -> Result<()> {
     let open =
         |path: &PathBuf| StateFile::open(path).with_context(|| format!("cannot open {}", path.display()));
     let file = arguments.state.as_ref().map(open).transpose()?;
-    let model = DeviceModel::open(arguments.domain)?;
-    let mut devices = Devices::attach(&model, file, io::stdout())?;
+    let memory = ForeignMemory::open()?;
+    let model = DeviceModel::new(memory.clone(), arguments.domain);
+    let disk = arguments.disk.as_ref().map(|path| Disk::open(path, arguments.read_only)).transpose()?;
+    let disk = disk.map(|disk| (Block::new(disk), XenGuest::new(memory, model.clone())));
+    let mut devices = Devices::attach(&model, disk, file, io::stdout())?;
     model.restrict()?; // before the guest can say anything
     devices.enable()?;
     let outcome = serve(&mut devices, &ending);
@@ -78,7 +92,8 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
     while !ending.load(Ordering::Relaxed) {
         let room = devices.room();
         let (is_request, is_input) = wait(devices, input.as_ref().filter(|_| room > 0))?;
-        if is_request {
+        let is_busy = is_request || devices.is_busy();
+        if is_busy {
             devices.serve()?;
         }
         if let Some(stdin) = input.as_ref().filter(|_| is_input) {
@@ -88,7 +103,7 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
                 count => devices.type_in(&bytes[..count]),
             }
         }
-        if !is_request && !is_input && devices.enable().is_err() {
+        if !is_busy && !is_input && devices.enable().is_err() {
             tracing::info!("the guest is gone");
             return Ok(());
         }
@@ -100,7 +115,8 @@ fn serve(devices: &mut Devices<io::Stdout>, ending: &AtomicBool) -> Result<()> {
 fn wait(devices: &Devices<io::Stdout>, input: Option<&io::Stdin>) -> Result<(bool, bool)> {
     let mut files = vec![PollFd::new(devices.server(), PollFlags::IN)];
     files.extend(input.map(|input| PollFd::new(input, PollFlags::IN)));
-    match poll(&mut files, Some(&HEARTBEAT.try_into()?)) {
+    let patience = if devices.is_busy() { Duration::ZERO } else { HEARTBEAT };
+    match poll(&mut files, Some(&patience.try_into()?)) {
         Ok(_) => {
             let is_ready = |file: &PollFd<'_>| !file.revents().is_empty();
             Ok((is_ready(&files[0]), files.get(1).is_some_and(is_ready)))

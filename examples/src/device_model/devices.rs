@@ -8,18 +8,23 @@ use xen_ctrl::devicemodel::{Buffering, DeviceModel, Io, IoHandler, IoreqServer, 
 use xen_ctrl::host::PciAddress;
 use xen_foreignmem::MapCache;
 
-use super::pci::{CONFIG_ADDRESS, ConfigAddress, ConfigSpace, Function, Identity};
+use super::pci::{CONFIG_ADDRESS, ConfigAddress, ConfigSpace, Function, Identity, Registers, WINDOW};
 use super::registers::RegisterBlock;
 use super::state::{Saved, StateFile, take};
 use super::uart::{self, Uart};
+use super::virtio::block::Block;
+use super::virtio::guest::XenGuest;
+use super::virtio::pci::function as virtio_function;
 
-/// Where the register block is, until the guest moves it: between the memory of a small guest and what Xen has below 4 GiB.
-const WINDOW: u32 = 0xe000_0000;
+/// Where the functions have their windows, until the guest moves them: between the memory of a small guest and what Xen has below
+/// 4 GiB.
+const WINDOWS: u32 = 0xe000_0000;
 /// That of the Xen project. The devices are none that it has given numbers to.
 const VENDOR: u16 = 0x5853;
 /// Linux only believes in a PCI bus on which there is one of these.
-const HOST_BRIDGE: Identity = Identity { vendor: VENDOR, device: 0xfff0, class: [0, 0, 6] };
-const REGISTER_BLOCK: Identity = Identity { vendor: VENDOR, device: 0xfff1, class: [0, 0x80, 8] };
+const HOST_BRIDGE: Identity = Identity { vendor: VENDOR, device: 0xfff0, revision: 0, class: [0, 0, 6] };
+const REGISTER_BLOCK: Identity =
+    Identity { vendor: VENDOR, device: 0xfff1, revision: 0, class: [0, 0x80, 8] };
 /// The beginning of a state file of this program.
 const MAGIC: [u8; 4] = *b"XDM1";
 
@@ -29,6 +34,8 @@ pub struct Devices<W: Write> {
     server: IoreqServer,
     memory: MapCache,
     machine: Machine<W>,
+    /// Somebody has something to do that the guest does not wait for.
+    is_busy: bool,
 }
 
 /// What the guest has.
@@ -63,24 +70,29 @@ impl<W: Write> Devices<W> {
     /// takes power over other domains is done then.
     ///
     /// # Errors
-    /// If the file is not of this guest, or Xen refuses.
-    pub fn attach(model: &DeviceModel, file: Option<(StateFile, Vec<u8>)>, output: W) -> Result<Self> {
+    /// If the file is not of this guest with such devices, or Xen refuses.
+    pub fn attach(
+        model: &DeviceModel,
+        disk: Option<(Block, XenGuest)>,
+        file: Option<(StateFile, Vec<u8>)>,
+        output: W,
+    ) -> Result<Self> {
         let (file, state) = file.map_or((None, Vec::new()), |(file, state)| (Some(file), state));
         let (server, mut machine) = if state.is_empty() {
             let server = model.create_ioreq_server(Buffering::Off)?;
             server.map_ports(uart::PORTS)?;
             server.map_ports(CONFIG_ADDRESS)?;
-            let machine = Machine::new(Uart::new(output), server.id());
+            let machine = Machine::new(Uart::new(output), disk, server.id());
             for function in &machine.functions {
                 server.map_pci(function.address)?;
             }
             (server, machine)
         } else {
-            let machine = Machine::restored(&state, model, output)?;
+            let machine = Machine::restored(&state, model, disk, output)?;
             (model.adopt_ioreq_server(machine.server)?, machine)
         };
         machine.file = file;
-        Ok(Self { server, memory: model.memory(256), machine })
+        Ok(Self { server, memory: model.memory(256), machine, is_busy: true })
     }
 
     /// Requests come from now on. The file tells so. If they do already, this does nothing.
@@ -110,37 +122,49 @@ impl<W: Write> Devices<W> {
         self.machine.save(self.server.model());
     }
 
-    /// Serves all requests that are there.
+    /// Whether there is something to do, be there requests or not.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
+    }
+
+    /// Serves all requests that are there, and goes on with what has to be done besides.
     ///
     /// # Errors
     /// If the guest cannot be answered.
     pub fn serve(&mut self) -> Result<(), xen_ctrl::Error> {
-        let Self { server, memory, machine } = self;
+        let Self { server, memory, machine, is_busy } = self;
         server.acknowledge()?;
         while let Some(request) = server.next_request() {
             machine.serve(request, server, memory)?;
         }
+        *is_busy = machine.go_on();
+        machine.save(server.model());
         Ok(())
     }
 }
 
 impl<W: Write> Machine<W> {
-    fn new(uart: Uart<W>, server: ServerId) -> Self {
-        let function = |device, config, registers| Function {
-            address: PciAddress::new(0, 0, device, 0).unwrap_or_default(),
-            config,
-            registers,
-        };
-        let block = ConfigSpace::new(REGISTER_BLOCK).with_window(WINDOW);
-        let functions = vec![
+    fn new(uart: Uart<W>, disk: Option<(Block, XenGuest)>, server: ServerId) -> Self {
+        let address = |device| PciAddress::new(0, 0, device, 0).unwrap_or_default();
+        let function = |device, config, registers| Function { address: address(device), config, registers };
+        let block = ConfigSpace::new(REGISTER_BLOCK).with_window(WINDOWS);
+        let mut functions = vec![
             function(0, ConfigSpace::new(HOST_BRIDGE), None),
             function(1, block, Some(Box::new(RegisterBlock::default()))),
         ];
+        functions
+            .extend(disk.map(|(disk, guest)| virtio_function(address(2), WINDOWS + WINDOW, disk, guest)));
         let (config_address, state) = (ConfigAddress::default(), Vec::new());
         Self { uart, config_address, functions, file: None, state, server }
     }
 
-    fn restored(state: &[u8], model: &DeviceModel, output: W) -> Result<Self> {
+    fn restored(
+        state: &[u8],
+        model: &DeviceModel,
+        disk: Option<(Block, XenGuest)>,
+        output: W,
+    ) -> Result<Self> {
         let wrong = "the file has no state of this program";
         let mut from = state;
         let magic: [u8; 4] = take(&mut from).context(wrong)?;
@@ -149,11 +173,12 @@ impl<W: Write> Machine<W> {
         ensure!(domain == model.domain_id().get(), "the file has the state of domain {domain}");
         let server = ServerId::new(u16::from_le_bytes(take(&mut from).context(wrong)?));
         let uart = Uart::restored(output, &mut from).context(wrong)?;
-        let mut machine = Self::new(uart, server);
+        let mut machine = Self::new(uart, disk, server);
         machine.config_address.restore(&mut from).context(wrong)?;
         for function in &mut machine.functions {
             function.restore(&mut from).context(wrong)?;
         }
+        ensure!(from.is_empty(), "the file has the state of more devices");
         Ok(machine)
     }
 
@@ -185,7 +210,23 @@ impl<W: Write> Machine<W> {
             Io::Memory(_) => Target::Memory,
             _ => Target::Port,
         };
+        if *request.io() == Io::InvalidateMappings {
+            self.registers().for_each(|registers| registers.forget_memory());
+        }
         request.serve(memory, &mut Bus { machine: self, server, target })
+    }
+
+    fn registers(&mut self) -> impl Iterator<Item = &mut Box<dyn Registers>> {
+        self.functions.iter_mut().filter_map(|function| function.registers.as_mut())
+    }
+
+    /// Whether there is more to do.
+    fn go_on(&mut self) -> bool {
+        self.registers().map(|registers| registers.go_on()).filter(|is_busy| *is_busy).count() > 0
+    }
+
+    fn function(&mut self, address: PciAddress) -> Option<&mut Function> {
+        self.functions.iter_mut().find(|function| function.address == address)
     }
 
     /// The function behind an address in memory, and where its window begins.
@@ -211,11 +252,7 @@ impl<W: Write> Bus<'_, W> {
                 let (function, start) = self.machine.function_at(address)?;
                 Some((function.registers.as_deref_mut()?, address - start))
             }
-            Target::Config(device) => {
-                let mut functions = self.machine.functions.iter_mut();
-                let function = functions.find(|function| function.address == device)?;
-                Some((&mut function.config, address))
-            }
+            Target::Config(device) => Some((&mut self.machine.function(device)?.config, address)),
         }
     }
 
@@ -248,7 +285,8 @@ impl<W: Write> IoHandler for Bus<'_, W> {
         if let Some((device, address)) = self.device(address) {
             device.write(address, size, value);
         }
-        if let Some(windows) = windows {
+        if let (Target::Config(device), Some(windows)) = (self.target, windows) {
+            self.machine.function(device).map(Function::configure);
             self.move_windows(windows);
         }
         self.machine.save(self.server.model());

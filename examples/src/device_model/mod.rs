@@ -6,7 +6,8 @@
 //! 2. [`uart`]: a 16550, out of rust-vmm's `vm-superio`.
 //! 3. [`pci`]: configuration spaces, and where in the guest's memory a function's registers are.
 //! 4. [`registers`]: a function's registers.
-//! 5. [`state`]: what outlives the process, so that another one can take over.
+//! 5. [`virtio`]: a disk for a driver that any Linux has.
+//! 6. [`state`]: what outlives the process, so that another one can take over.
 //!
 //! [`process`] runs the program as a child, for the demo and the tests.
 
@@ -16,6 +17,7 @@ pub mod process;
 pub mod registers;
 pub mod state;
 pub mod uart;
+pub mod virtio;
 
 /// The addresses of the bytes of an access, which wrap.
 fn places(address: u64) -> impl Iterator<Item = u64> {

@@ -14,13 +14,20 @@ use super::state::{Saved, take};
 pub const CONFIG_ADDRESS: RangeInclusive<u16> = 0xcf8..=0xcfb;
 
 /// The bytes of a function's registers in memory.
-pub const WINDOW: u64 = 0x1000;
+pub const WINDOW: u32 = 0x1000;
 
 /// Bytes of a configuration space.
 const SPACE: usize = 256;
 const COMMAND: usize = 0x04;
+const STATUS: usize = 0x06;
+const REVISION: usize = 0x08;
 const CLASS: usize = 0x09;
 const BAR: usize = 0x10;
+const CAPABILITIES: usize = 0x34;
+/// Where the first capability is.
+const FIRST_CAPABILITY: u8 = 0x40;
+/// A bit of the status: there are capabilities.
+const HAS_CAPABILITIES: u8 = 1 << 4;
 /// A bit of the command: the function answers to addresses in its window.
 const MEMORY_ENABLED: u8 = 1 << 1;
 /// Another one: it may write to memory, and so interrupt.
@@ -33,6 +40,8 @@ pub struct Identity {
     pub vendor: u16,
     /// Which of the maker's devices it is.
     pub device: u16,
+    /// Which edition of it.
+    pub revision: u8,
     /// Programming interface, subclass, class.
     pub class: [u8; 3],
 }
@@ -43,15 +52,18 @@ pub struct ConfigSpace {
     bytes: [u8; SPACE],
     /// The bits that a guest can change.
     writable: [u8; SPACE],
+    /// Where the next capability goes.
+    free: u8,
 }
 
 impl ConfigSpace {
     /// A function without registers in memory.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
-        let mut space = Self { bytes: [0; SPACE], writable: [0; SPACE] };
+        let mut space = Self { bytes: [0; SPACE], writable: [0; SPACE], free: FIRST_CAPABILITY };
         space.bytes[..2].copy_from_slice(&identity.vendor.to_le_bytes());
         space.bytes[2..4].copy_from_slice(&identity.device.to_le_bytes());
+        space.bytes[REVISION] = identity.revision;
         space.bytes[CLASS..CLASS + 3].copy_from_slice(&identity.class);
         space.writable[COMMAND] = MEMORY_ENABLED | MASTER;
         space
@@ -66,18 +78,47 @@ impl ConfigSpace {
         self
     }
 
+    /// With one more capability, of this type: what follows the pointer to the next one. `writable` has the bits of it that a guest
+    /// can change; where it is too short, there are none.
+    ///
+    /// # Panics
+    /// If there is no room for it.
+    #[must_use]
+    pub fn with_capability(mut self, kind: u8, body: &[u8], writable: &[u8]) -> Self {
+        let start = usize::from(self.free);
+        self.bytes[start] = kind;
+        self.bytes[start + 1] = std::mem::replace(&mut self.bytes[CAPABILITIES], self.free);
+        self.bytes[start + 2..][..body.len()].copy_from_slice(body);
+        self.writable[start + 2..][..writable.len()].copy_from_slice(writable);
+        self.bytes[STATUS] |= HAS_CAPABILITIES;
+        let end = (start + 2 + body.len()).next_multiple_of(4);
+        self.free = u8::try_from(end).expect("few capabilities");
+        self
+    }
+
+    /// The body of the first capability of a type.
+    #[must_use]
+    pub fn capability(&self, kind: u8) -> Option<&[u8]> {
+        let mut at = usize::from(self.bytes[CAPABILITIES]);
+        while at != 0 && self.bytes.get(at) != Some(&kind) {
+            at = usize::from(*self.bytes.get(at + 1)?);
+        }
+        self.bytes.get(at + 2..).filter(|_| at != 0)
+    }
+
+    /// Whether the function may write to memory, and so interrupt.
+    #[must_use]
+    pub fn is_master(&self) -> bool {
+        self.bytes[COMMAND] & MASTER != 0
+    }
+
     /// Where the registers are in memory at the moment, if they are.
     #[must_use]
     pub fn window(&self) -> Option<RangeInclusive<u64>> {
-        let bar = u32::from_le_bytes([
-            self.bytes[BAR],
-            self.bytes[BAR + 1],
-            self.bytes[BAR + 2],
-            self.bytes[BAR + 3],
-        ]);
-        let base = u64::from(bar);
+        let bar = self.bytes[BAR..].first_chunk().copied().unwrap_or_default();
+        let base = u64::from(u32::from_le_bytes(bar));
         let is_there = base != 0 && self.bytes[COMMAND] & MEMORY_ENABLED != 0;
-        is_there.then(|| base..=base + (WINDOW - 1))
+        is_there.then(|| base..=base + u64::from(WINDOW - 1))
     }
 }
 
@@ -113,9 +154,18 @@ impl Saved for ConfigSpace {
 }
 
 /// The registers of a function in memory. Addresses are offsets in its window.
-pub trait Registers: IoHandler + Saved + fmt::Debug {}
+pub trait Registers: IoHandler + Saved + fmt::Debug {
+    /// The configuration space is like this now.
+    fn configure(&mut self, _config: &ConfigSpace) {}
 
-impl<T: IoHandler + Saved + fmt::Debug> Registers for T {}
+    /// The guest has other memory now: what is mapped of it is out of date.
+    fn forget_memory(&mut self) {}
+
+    /// Does a part of what the guest does not wait for; the answer is whether there is more to do.
+    fn go_on(&mut self) -> bool {
+        false
+    }
+}
 
 /// A function.
 #[derive(Debug)]
@@ -128,6 +178,15 @@ pub struct Function {
     pub registers: Option<Box<dyn Registers>>,
 }
 
+impl Function {
+    /// Tells the registers what the guest has made of the configuration space.
+    pub fn configure(&mut self) {
+        if let Some(registers) = &mut self.registers {
+            registers.configure(&self.config);
+        }
+    }
+}
+
 impl Saved for Function {
     fn save(&self, to: &mut Vec<u8>) {
         self.config.save(to);
@@ -138,7 +197,9 @@ impl Saved for Function {
 
     fn restore(&mut self, from: &mut &[u8]) -> Option<()> {
         self.config.restore(from)?;
-        self.registers.as_mut().map_or(Some(()), |registers| registers.restore(from))
+        self.registers.as_mut().map_or(Some(()), |registers| registers.restore(from))?;
+        self.configure();
+        Some(())
     }
 }
 
@@ -184,13 +245,13 @@ impl Saved for ConfigAddress {
 mod tests {
     use super::*;
 
-    const IDENTITY: Identity = Identity { vendor: 0x5853, device: 0x1234, class: [1, 2, 3] };
+    const IDENTITY: Identity = Identity { vendor: 0x5853, device: 0x1234, revision: 4, class: [1, 2, 3] };
 
     #[test]
     fn a_guest_finds_out_what_a_function_is() {
         let mut space = ConfigSpace::new(IDENTITY);
         assert_eq!(space.read(0, 4), 0x1234_5853);
-        assert_eq!(space.read(8, 4), 0x0302_0100);
+        assert_eq!(space.read(8, 4), 0x0302_0104);
         assert_eq!(space.read(0xfe, 4), 0, "beyond the end are zeros");
         assert_eq!(space.read(u64::MAX, 1), 0);
         space.write(0, 4, 0xffff_ffff);
@@ -213,6 +274,19 @@ mod tests {
         assert_eq!(space.read(0x10, 4), 0xff12_f000, "a byte of it");
         space.write(0x10, 4, 0);
         assert_eq!(space.window(), None, "nowhere");
+    }
+
+    #[test]
+    fn capabilities_are_a_list() {
+        let mut space = ConfigSpace::new(IDENTITY);
+        assert_eq!((space.read(6, 2), space.capability(9)), (0, None));
+        space = space.with_capability(9, &[1, 2, 3], &[]).with_capability(0x11, &[0xff; 2], &[0, 0x0f]);
+        assert_eq!((space.read(6, 2), space.read(0x34, 1)), (0x10, 0x48));
+        assert_eq!((space.read(0x48, 4), space.read(0x40, 4)), (0xffff_4011, 0x0201_0009));
+        space.write(0x48, 4, 0);
+        assert_eq!(space.read(0x48, 4), 0xf0ff_4011, "what may be written");
+        assert_eq!(space.capability(9).map(|body| body[..3].to_vec()), Some(vec![1, 2, 3]));
+        assert_eq!(space.capability(5), None);
     }
 
     #[test]

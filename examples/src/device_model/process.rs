@@ -1,5 +1,6 @@
 //! Runs the program `device_model` as a child, and talks with the guest through it, for the demo and the tests.
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -14,6 +15,7 @@ use rustix::io::Errno;
 pub struct Console {
     domain: String,
     state: PathBuf,
+    disk: Option<PathBuf>,
     child: Child,
     output: ChildStdout,
     /// What the guest has printed, and how much of it was looked at.
@@ -22,14 +24,14 @@ pub struct Console {
 }
 
 impl Console {
-    /// Starts `device_model` from the PATH for a guest that has not run yet, with its state in this file.
+    /// Starts `device_model` from the PATH for a guest that has not run yet, with its state in this file, and perhaps with a disk.
     ///
     /// # Errors
     /// If it cannot be started, or cannot be the guest's device model.
-    pub fn start(domain: &str, state: &Path) -> Result<Self> {
-        let (child, output) = spawn(domain, state)?;
-        let (domain, state, text) = (domain.to_owned(), state.to_owned(), String::new());
-        let mut console = Self { domain, state, child, output, text, seen: 0 };
+    pub fn start(domain: &str, state: &Path, disk: Option<&Path>) -> Result<Self> {
+        let (child, output) = spawn(domain, state, disk)?;
+        let (domain, state, disk) = (domain.to_owned(), state.to_owned(), disk.map(Path::to_owned));
+        let mut console = Self { domain, state, disk, child, output, text: String::new(), seen: 0 };
         console.wait_for_state()?;
         Ok(console)
     }
@@ -40,7 +42,7 @@ impl Console {
     /// As [`Console::start`].
     pub fn replace(&mut self) -> Result<()> {
         self.kill()?;
-        (self.child, self.output) = spawn(&self.domain, &self.state)?;
+        (self.child, self.output) = spawn(&self.domain, &self.state, self.disk.as_deref())?;
         Ok(())
     }
 
@@ -99,6 +101,18 @@ impl Console {
         }
     }
 
+    /// Has the guest's shell run a command, and returns what it says between the marks around it. What was typed comes back, too, but
+    /// with the sums that the shell does, and there are no marks in it.
+    ///
+    /// # Errors
+    /// As [`Console::hear`].
+    pub fn ask(&mut self, command: &str, patience: Duration) -> Result<String> {
+        self.type_in(&format!("echo $((6*7))[ $({command}) ]$((6*7))\n"))?;
+        let line = self.hear("42[", patience)?;
+        let answer = line.split_once("42[").and_then(|(_, rest)| rest.split_once("]42"));
+        Ok(answer.with_context(|| format!("half an answer: {line}"))?.0.trim().to_owned())
+    }
+
     /// The line with `what` among the news, if it has ended.
     fn heard(&mut self, what: &str) -> Option<String> {
         let news = self.text.get(self.seen..)?;
@@ -152,10 +166,11 @@ impl Drop for Console {
     }
 }
 
-fn spawn(domain: &str, state: &Path) -> Result<(Child, ChildStdout)> {
+fn spawn(domain: &str, state: &Path, disk: Option<&Path>) -> Result<(Child, ChildStdout)> {
     let mut child = Command::new("device_model")
         .args(["--domain", domain, "--state"])
         .arg(state)
+        .args(disk.map(|disk| [OsStr::new("--disk"), disk.as_os_str()]).iter().flatten())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

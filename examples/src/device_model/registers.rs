@@ -11,6 +11,7 @@
 
 use xen_ctrl::devicemodel::IoHandler;
 
+use super::pci::Registers;
 use super::places;
 use super::state::{Saved, take};
 
@@ -72,6 +73,8 @@ impl IoHandler for RegisterBlock {
         }
     }
 }
+
+impl Registers for RegisterBlock {}
 
 /// A line that has not ended is forgotten.
 impl Saved for RegisterBlock {

@@ -9,13 +9,19 @@ use super::{IoreqServer, QueueNotify};
 use crate::Error;
 
 impl IoreqServer {
-    /// Has the kernel signal an eventfd when the guest notifies a queue of a virtio-mmio device, and answer the guest. A virtio or vhost
-    /// process then learns of it without the device model. The server must be on, and the device's addresses be mapped to it. It ends
-    /// with the server, or with [`unassign_ioeventfd`](Self::unassign_ioeventfd).
+    /// Has the kernel signal an eventfd when the guest notifies a queue of a virtio-mmio device, and answer the guest: the process that
+    /// serves the queue then learns of it without a word from the device model. The server must be on, and the device's addresses be
+    /// mapped to it. It ends with the server, or with [`unassign_ioeventfd`](Self::unassign_ioeventfd).
     ///
-    /// Such a request can still come here, if it was taken before the kernel saw it: signal the eventfd then.
+    /// **Events must still be taken here**, by [`wait`](Self::wait) or [`acknowledge`](Self::acknowledge): until the last one is, the kernel
+    /// sees no other, and the vCPU waits. Such a request can still come here, if it was taken before the kernel saw it, or while it
+    /// did: answer it, and signal the eventfd.
     ///
-    /// Linux 6.8+ with `CONFIG_XEN_PRIVCMD_EVENTFD`, and not in a PV domain, which dom0 is on most x86 hosts.
+    /// A program must not end without dropping the server. If it is killed, the kernel keeps the ports and uses the page until the
+    /// module `xen-privcmd` is unloaded: who [adopts](super::DeviceModel::adopt_ioreq_server) the server cannot bind them (`EINVAL`), and the
+    /// guest waits for ever.
+    ///
+    /// Linux 6.7+ with `CONFIG_XEN_PRIVCMD_EVENTFD`, and not in a PV domain, which dom0 is on most x86 hosts.
     ///
     /// # Errors
     ///

@@ -191,7 +191,7 @@ impl Domain<'_> {
     #[doc(alias = "xc_domain_getinfo_single")]
     #[doc(alias = "XEN_DOMCTL_getdomaininfo")]
     pub fn info(&self) -> Result<DomainInfo, Error> {
-        if self.xen.abi().is_at_least(16) {
+        if self.xen.is_at_least(16) {
             self.read_info::<DomainInfo416>()
         } else {
             self.read_info::<DomainInfo414>()

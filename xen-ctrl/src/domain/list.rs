@@ -32,7 +32,7 @@ impl<'a> DomainList<'a> {
     /// [`Error::Call`] if there is no memory.
     pub fn new(xen: &'a Xenctrl) -> Result<Self, Error> {
         let call = xen.xencall();
-        let records = if xen.abi().is_at_least(16) {
+        let records = if xen.is_at_least(16) {
             Records::Xen416(call.zeroed_buffer(BATCH)?)
         } else {
             Records::Xen414(call.zeroed_buffer(BATCH)?)

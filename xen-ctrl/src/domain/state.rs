@@ -87,7 +87,7 @@ impl Xenctrl {
     #[doc(alias = "XEN_DOMCTL_get_domain_state")]
     pub fn next_changed_domain(&self) -> Result<Option<DomainState>, Error> {
         self.require("XEN_DOMCTL_get_domain_state", 21)?;
-        let version = self.abi().domctl;
+        let version = self.domctl_version()?;
         let call = DomctlCall { version, domain: DomId::INVALID, operation: &GetDomainState };
         let answer = match self.call(None, &call) {
             Err(error) if error.errno() == Some(ENOENT) => return Ok(None),

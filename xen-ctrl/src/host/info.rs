@@ -105,7 +105,7 @@ impl Host<'_> {
     #[doc(alias = "xc_physinfo")]
     #[doc(alias = "XEN_SYSCTL_physinfo")]
     pub fn info(&self) -> Result<HostInfo, Error> {
-        if self.xen.abi().is_at_least(17) {
+        if self.xen.is_at_least(17) {
             let record = self.xen.sysctl(&PhysInfo417::default())?;
             Ok(neutral!(record, Some(record.arch_capabilities)))
         } else {

@@ -124,7 +124,7 @@ impl Passthrough<'_> {
     /// How many frames of this part Xen has done, at least one if there are any.
     fn change_part(&self, mapping: MemoryMapping) -> Result<u64, Error> {
         let domain = self.xen.other_domain(self.id, MEMORY_MAPPING)?;
-        let operation = MapDeviceMemory { version: self.xen.abi().domctl, domain, mapping };
+        let operation = MapDeviceMemory { version: self.xen.domctl_version()?, domain, mapping };
         let answer = self.xen.call(Some(self.id), &operation)?;
         Ok(match answer.value.unsigned_abs() {
             0 => mapping.nr_mfns,

@@ -59,7 +59,7 @@ impl Passthrough<'_> {
     #[doc(alias = "xc_domain_irq_permission")]
     #[doc(alias = "XEN_DOMCTL_irq_permission")]
     pub fn set_irq_permission(&self, irq: Pirq, allowed: bool) -> Result<(), Error> {
-        if self.xen.abi().is_at_least(16) {
+        if self.xen.is_at_least(16) {
             let permission = IrqPermission416 { pirq: irq.get(), allow_access: allowed.into(), pad: [0; 3] };
             return match self.xen.domctl(self.id, &permission) {
                 // A number that Xen has for itself, and on Arm lets out where it does without the operation.

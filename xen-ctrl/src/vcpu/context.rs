@@ -122,12 +122,12 @@ mod form {
 
         pub(super) fn decode(&self, record: &VcpuContext) -> Box<VcpuContext> {
             let old = || VcpuContext414::read_from_prefix(record.as_bytes()).ok();
-            let old = if self.xen.abi().is_at_least(16) { None } else { old() };
+            let old = if self.xen.is_at_least(16) { None } else { old() };
             Box::new(old.map_or(*record, |(old, _)| old.into()))
         }
 
         pub(super) fn encode(&self, context: &VcpuContext) -> Result<VcpuContext, Error> {
-            if self.xen.abi().is_at_least(16) {
+            if self.xen.is_at_least(16) {
                 return Ok(*context);
             }
             let old = VcpuContext414::try_from(*context)

@@ -100,7 +100,7 @@ pub(crate) struct Operation<'a> {
     pub(crate) list: &'a mut [u8],
 }
 
-/// Plays both drivers: notes down what they are asked, and answers operations by `answer`.
+/// Plays both drivers: notes down what they are asked, and answers operations, and eventfds for them, by `answer`.
 pub(crate) fn drivers(
     mut answer: impl FnMut(Operation<'_>) -> Result<(), i32> + 'static,
 ) -> (fake::Installed, Log) {
@@ -144,8 +144,11 @@ pub(crate) fn drivers(
             IRQFD => {
                 let [size, fd, flags, domain] = words(&operand[8..]);
                 assert_eq!((size, domain), (32, u32::from(DOMAIN)));
-                note(Asked::Irqfd { record: *at(long(operand)), fd, flags });
-                Ok(0)
+                let record = at::<32>(long(operand));
+                note(Asked::Irqfd { record: *record, fd, flags });
+                let [number] = words(record);
+                let outcome = answer(Operation { number, body: &mut record[8..], list: &mut [] });
+                outcome.map(|()| 0).map_err(io::Error::from_raw_os_error)
             }
             IOEVENTFD => {
                 let [vcpus, queue, flags, domain] = words(&operand[32..]);

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "not every test program uses everything")]
 
 use std::collections::HashMap;
+use std::fs;
 use std::process::Command;
 
 use xen_ctrl::{DomId, Domain, Xenctrl};
@@ -36,6 +37,13 @@ pub(crate) fn xl_list(domain: DomId) -> Vec<String> {
 /// The CPU that the test bed keeps out of the first cpupool.
 pub(crate) fn free_cpu(xen: &Xenctrl) -> u32 {
     xen.free_cpus().expect("answered").first().expect("the test bed sets one aside")
+}
+
+/// Whether dom0's kernel, or a module that is loaded, has a function.
+pub(crate) fn kernel_has(function: &str) -> bool {
+    let symbols = fs::read_to_string("/proc/kallsyms").expect("the kernel's symbols");
+    // behind the name of one of a module's, the module's name follows
+    ['\t', '\n'].iter().any(|end| symbols.contains(&format!(" {function}{end}")))
 }
 
 /// A tiny guest, destroyed when dropped.

@@ -39,10 +39,13 @@ impl<'a> Guest<'a> {
 
     /// One with a vCPU for each program.
     pub(crate) fn with(xen: &'a Xenctrl, emulation: X86Emulation, programs: &[Code]) -> Self {
-        let vcpus = u32::try_from(programs.len()).expect("few");
         let x86 = X86Options { emulation: Some(emulation), ..X86Options::default() };
-        let options = CreateDomain::new(DomainKind::Hvm).max_vcpus(vcpus).x86(x86);
-        let domain = xen.create_domain(&options).expect("a domain");
+        Self::of(xen, CreateDomain::new(DomainKind::Hvm).x86(x86), programs)
+    }
+
+    fn of(xen: &'a Xenctrl, options: CreateDomain, programs: &[Code]) -> Self {
+        let vcpus = u32::try_from(programs.len()).expect("few");
+        let domain = xen.create_domain(&options.max_vcpus(vcpus)).expect("a domain");
         domain.set_max_vcpus(vcpus).expect("vCPUs");
         domain.set_max_memory(16 << 10).expect("limited");
         domain.memory().set_paging_allocation(4).expect("memory for page tables");
@@ -54,6 +57,32 @@ impl<'a> Guest<'a> {
         let guest = Self { domain, model, foreign };
         guest.start(programs);
         guest
+    }
+
+    /// One whose first vCPU has switched its local interrupt controller on, and takes no interrupts.
+    pub(crate) fn with_local_controller(xen: &'a Xenctrl) -> Self {
+        Self::with_local_controller_as(xen, CreateDomain::new(DomainKind::Hvm))
+    }
+
+    /// The same with these options.
+    pub(crate) fn with_local_controller_as(xen: &'a Xenctrl, options: CreateDomain) -> Self {
+        let code = Code::new().eax(0x1ff).store(0xfee0_00f0, 4).store(DATA, 4).raw(&[0xeb, 0xfe]);
+        let x86 = X86Options { emulation: Some(X86Emulation::PVH), ..X86Options::default() };
+        let guest = Self::of(xen, options.x86(x86), &[code]);
+        guest.domain.unpause().expect("it begins");
+        while guest.word(DATA) == 0 {
+            std::thread::yield_now();
+        }
+        guest.domain.pause().expect("paused");
+        guest
+    }
+
+    /// Whether an interrupt is requested of the first vCPU's local controller.
+    pub(crate) fn is_requested(&self, vector: u8) -> bool {
+        const REQUESTS: usize = 0x200;
+        let registers = self.domain.hvm().record(SaveCode::LAPIC_REGS, 0).expect("registers").data;
+        let bits = registers[REQUESTS + usize::from(vector / 32) * 16 + usize::from(vector % 32 / 8)];
+        bits >> (vector % 8) & 1 != 0
     }
 
     fn start(&self, programs: &[Code]) {

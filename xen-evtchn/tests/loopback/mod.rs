@@ -290,3 +290,22 @@ fn waiting_ends_in_time() {
     assert!(!evtchn.wait(Some(Duration::from_millis(200))).expect("wait"));
     assert!(start.elapsed() >= Duration::from_millis(200));
 }
+
+#[test]
+#[ignore = "needs Xen"]
+fn taking_can_wait_for_an_event() {
+    let evtchn = open();
+    let (near, far) = pair(&evtchn);
+    evtchn.set_nonblocking(false).expect("set");
+    let late = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        near.notify().expect("sent");
+        near
+    });
+    let start = Instant::now();
+    assert_eq!(evtchn.pending_one().expect("a port"), Some(far.port()));
+    assert!(start.elapsed() >= Duration::from_millis(100));
+    drop(late.join().expect("sent"));
+    evtchn.set_nonblocking(true).expect("set");
+    assert_eq!(evtchn.pending_one().expect("none"), None);
+}

@@ -53,8 +53,18 @@ impl<D: Driver> Device<D> {
     ///
     /// `fd` is open on the driver `D`, because another driver could take the same ioctl numbers for something else.
     pub unsafe fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&fd, true)?;
-        Ok(Self { fd, driver: PhantomData })
+        let this = Self { fd, driver: PhantomData };
+        this.set_nonblocking(true)?;
+        Ok(this)
+    }
+
+    /// Whether reading answers at once when there is nothing to read, or waits. It is a property of the open file.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        Ok(rustix::io::ioctl_fionbio(&self.fd, nonblocking)?)
     }
 
     /// Sends a request; the answer is the call's value, and what the driver wrote into the record.

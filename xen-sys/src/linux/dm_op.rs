@@ -41,7 +41,7 @@ impl Device<Privcmd> {
     }
 
     /// Has the kernel issue an operation on a domain each time that an eventfd is signalled, until that is closed (Linux
-    /// 6.6+); or ends it.
+    /// 6.7+, and 6.6.2+); or ends it.
     ///
     /// # Errors
     ///

@@ -57,7 +57,7 @@ impl AllocGref<'_> {
         };
         // The references are 32 bits long and lie directly behind the header.
         let tail = usize::try_from(count).unwrap_or(usize::MAX).div_ceil(2).max(1);
-        words(header.as_bytes(), tail, |words| submit(&mut AllocGref { words }))
+        words(&header, tail, |words| submit(&mut AllocGref { words }))
     }
 
     /// Where the pages are to be mapped from: an offset into the device, in bytes.

@@ -74,7 +74,7 @@ impl MapGrantRef<'_> {
     ) -> T {
         let header = MapGrantRefHeader { count, padding: 0, index: 0 };
         let tail = usize::try_from(count).unwrap_or(usize::MAX);
-        words(header.as_bytes(), tail, |words| {
+        words(&header, tail, |words| {
             let slots =
                 words.as_mut_bytes()[size_of::<MapGrantRefHeader>()..].chunks_exact_mut(size_of::<Grant>());
             for (slot, grant) in slots.zip(grants) {
@@ -98,14 +98,26 @@ unsafe impl Request for MapGrantRef<'_> {}
 
 /// Calls `body` with zeroed words that hold `header` and have room for `tail` words more: on the stack as long as
 /// that is reasonable, so that hot paths do not allocate.
-pub(super) fn words<T>(header: &[u8], tail: usize, body: impl FnOnce(&mut [u64]) -> T) -> T {
-    const SMALL: usize = 34;
-    const LARGE: usize = 514;
-    let count = header.len().div_ceil(size_of::<u64>()).saturating_add(tail);
+#[inline]
+pub(super) fn words<H: IntoBytes + Immutable, T>(
+    header: &H,
+    tail: usize,
+    body: impl FnOnce(&mut [u64]) -> T,
+) -> T {
+    const FEW: usize = 10;
+    let count = size_of::<H>().div_ceil(size_of::<u64>()).saturating_add(tail);
     let fill = |words: &mut [u64]| {
-        words.as_mut_bytes()[..header.len()].copy_from_slice(header);
+        words.as_mut_bytes()[..size_of::<H>()].copy_from_slice(header.as_bytes());
         body(words)
     };
+    if count <= FEW { fill(&mut [0; FEW][..count]) } else { many_words(count, fill) }
+}
+
+/// Apart, so that few words need no large stack frame.
+#[inline(never)]
+fn many_words<T>(count: usize, fill: impl FnOnce(&mut [u64]) -> T) -> T {
+    const SMALL: usize = 34;
+    const LARGE: usize = 514;
     if count <= SMALL {
         fill(&mut [0; SMALL][..count])
     } else if count <= LARGE {

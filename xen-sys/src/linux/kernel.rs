@@ -8,6 +8,7 @@ use super::fake::{self, Call};
 use super::fork::Generation;
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode};
 use rustix::mm::{MapFlags, ProtFlags};
 use std::ffi::c_void;
@@ -34,7 +35,7 @@ struct Operand<'a> {
 // SAFETY: the address is that of the borrowed operand; that the opcode takes an operand of this size is what the
 // caller of `ioctl` below vouches for.
 unsafe impl Ioctl for Operand<'_> {
-    type Output = i32;
+    type Output = u32;
     /// Always: the kernel may write the operand.
     const IS_MUTATING: bool = true;
 
@@ -46,12 +47,12 @@ unsafe impl Ioctl for Operand<'_> {
         self.bytes.as_mut_ptr().cast()
     }
 
-    unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<i32> {
-        Ok(output)
+    unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<u32> {
+        u32::try_from(output).map_err(|_| Errno::OVERFLOW) // a hypercall's answer that has no room in it
     }
 }
 
-/// One ioctl; the value is what the kernel returned, 0 or more.
+/// One ioctl; the value is what the kernel returned, 0 or more. `EOVERFLOW` if that is 2^31 or more.
 ///
 /// # Safety
 ///
@@ -64,26 +65,35 @@ pub(super) unsafe fn ioctl(fd: BorrowedFd<'_>, opcode: Opcode, operand: &mut [u8
         return answer.and_then(|value| u32::try_from(value).map_err(io::Error::other));
     }
     // SAFETY: the caller vouches for driver, operand and addresses.
-    let value = unsafe { rustix::ioctl::ioctl(fd, Operand { opcode, bytes: operand }) }?;
-    u32::try_from(value).map_err(io::Error::other)
+    unsafe { rustix::ioctl::ioctl(fd, Operand { opcode, bytes: operand }) }.map_err(refused)
+}
+
+/// What the kernel refused. Apart, so that what it does is all that callers carry with them.
+#[cold]
+fn refused(error: Errno) -> io::Error {
+    error.into()
 }
 
 /// `read(2)`
+#[inline]
 pub(super) fn read(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     offer_to_fake!(Call::Read { buffer: &mut *buffer });
-    Ok(rustix::io::read(fd, buffer)?)
+    rustix::io::read(fd, buffer).map_err(refused)
 }
 
 /// `write(2)`
+#[inline]
 pub(super) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     offer_to_fake!(Call::Write { bytes });
-    Ok(rustix::io::write(fd, bytes)?)
+    rustix::io::write(fd, bytes).map_err(refused)
 }
 
 /// `poll(2)` for reading; the value is 0 after the time is up. An overflow of the ring (POLLERR) counts as readable.
+#[inline]
 pub(super) fn poll(fd: BorrowedFd<'_>, timeout: Option<Timespec>) -> io::Result<usize> {
     offer_to_fake!(Call::Poll);
-    Ok(rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], timeout.as_ref())?)
+    let mut polled = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    rustix::event::poll(&mut polled, timeout.as_ref()).map_err(refused)
 }
 
 /// `mmap(2)` of a device: shared, all of `length` bytes from `offset`.

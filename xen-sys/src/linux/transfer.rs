@@ -1,122 +1,20 @@
 //! Copies to and from memory that others write at the same time.
 //!
-//! A plain copy would be a data race, and a byte-wise atomic one slow. Here the C library copies, called in a way that the
-//! compiler cannot see through: nothing is assumed of what is read, and it is as fast as `memcpy`. Bytes that change during
-//! the copy arrive old or new.
-#![expect(unsafe_code, reason = "copies between raw addresses")]
+//! A plain copy would be a data race, and a byte-wise atomic one slow. Where it can be called from assembly, the C library
+//! copies. Bytes that change during the copy arrive old or new.
 
-#[cfg(not(miri))]
-use core::arch::asm;
-#[cfg(not(miri))]
-use core::ffi::{c_int, c_void};
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+mod native;
+#[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
+mod portable;
 
-#[cfg(not(miri))]
-unsafe extern "C" {
-    fn memcpy(target: *mut c_void, source: *const c_void, length: usize) -> *mut c_void;
-    fn memset(target: *mut c_void, byte: c_int, length: usize) -> *mut c_void;
-}
-
-/// Copies `length` bytes.
-///
-/// # Safety
-///
-/// `source` is valid for reads and `target` for writes of `length` bytes, they do not overlap, and at least one of them
-/// is memory that only this thread uses.
-#[cfg(not(miri))]
-#[inline]
-pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        asm!(
-            "call {memcpy}",
-            memcpy = sym memcpy,
-            inout("rdi") target => _,
-            inout("rsi") source => _,
-            inout("rdx") length => _,
-            clobber_abi("C"),
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!(
-            "bl {memcpy}",
-            memcpy = sym memcpy,
-            inout("x0") target => _,
-            inout("x1") source => _,
-            inout("x2") length => _,
-            clobber_abi("C"),
-        );
-    }
-}
-
-/// Sets `length` bytes.
-///
-/// # Safety
-///
-/// `target` is valid for writes of `length` bytes.
-#[cfg(not(miri))]
-#[inline]
-pub(super) unsafe fn fill(target: *mut u8, byte: u8, length: usize) {
-    // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        asm!(
-            "call {memset}",
-            memset = sym memset,
-            inout("rdi") target => _,
-            inout("rsi") u64::from(byte) => _,
-            inout("rdx") length => _,
-            clobber_abi("C"),
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!(
-            "bl {memset}",
-            memset = sym memset,
-            inout("x0") target => _,
-            inout("x1") u64::from(byte) => _,
-            inout("x2") length => _,
-            clobber_abi("C"),
-        );
-    }
-}
-
-/// Copies `length` bytes, one volatile byte at a time: the form that miri can follow.
-///
-/// # Safety
-///
-/// `source` is valid for reads and `target` for writes of `length` bytes, they do not overlap, and at least one of them
-/// is memory that only this thread uses.
-#[cfg(miri)]
-pub(super) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
-    for index in 0..length {
-        // SAFETY: `index < length`.
-        let (from, to) = unsafe { (source.add(index), target.add(index)) };
-        // SAFETY: both are valid for a byte, says the caller.
-        unsafe { to.write_volatile(from.read_volatile()) };
-    }
-}
-
-/// Sets `length` bytes, one volatile byte at a time.
-///
-/// # Safety
-///
-/// `target` is valid for writes of `length` bytes.
-#[cfg(miri)]
-pub(super) unsafe fn fill(target: *mut u8, byte: u8, length: usize) {
-    for index in 0..length {
-        // SAFETY: `index < length`.
-        let to = unsafe { target.add(index) };
-        // SAFETY: it is valid for a byte, says the caller.
-        unsafe { to.write_volatile(byte) };
-    }
-}
+#[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+pub(in crate::linux) use native::{copy, fill};
+#[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
+pub(in crate::linux) use portable::{copy, fill};
 
 #[cfg(test)]
+#[expect(unsafe_code, reason = "calls them")]
 mod tests {
     use super::*;
 

@@ -35,6 +35,7 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     ("GrantStatus::UNKNOWN", "our word for an outcome that nobody told"),
     ("GuestMemory::NULL", "no number"),
     ("VAR_BUF_BYTES", "the room that we give to answers"),
+    ("FEW", "when requests are built on the stack"),
     ("SMALL", "when requests are built on the stack"),
     ("LARGE", "when requests are built on the stack"),
     (

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{environment, pass_on};
-use crate::builds::build;
+use crate::builds::{Linking, build};
 use crate::cache::Cache;
 use crate::cells::Cell;
 use crate::cli::Demo;
@@ -21,7 +21,8 @@ const PROGRAM: &str = "demo";
 pub(super) fn demo(cell: &'static Cell, options: &Demo) -> Result<u8> {
     let cache = Cache::open()?;
     let toolchain = Toolchain::prepare(&cache, cell.architecture)?;
-    let programs = build(cell.architecture, &toolchain, &["build", "--package", PACKAGE, "--bins"])?;
+    let arguments = ["build", "--package", PACKAGE, "--bins"];
+    let programs = build(cell.architecture, &toolchain, Linking::Static, &arguments)?;
     programs
         .iter()
         .find(|program| program.name == PROGRAM)

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod demo;
 mod doctor;
 mod fetch;
@@ -28,6 +29,7 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<u8> {
         Command::Shell(options) => shell::shell(arguments.cell()?, options),
         Command::Test(options) => test::test(&arguments.cells(), options),
         Command::Demo(options) => demo::demo(arguments.cell()?, options),
+        Command::Bench(options) => bench::bench(arguments.cell()?, options),
         Command::Doctor => doctor::doctor(),
     }
 }

@@ -1,14 +1,32 @@
-//! `bench [FILTER]`: measures, in dom0, and prints the results as JSON. See `cargo xen bench`.
+//! `bench UNIT [FILTER]`: measures, in dom0, and prints the results as JSON. The unit is `instructions` on a machine whose
+//! clock counts them, and `nanoseconds` on others. See `cargo xen bench`.
 
+#[cfg(not(target_feature = "crt-static"))]
 mod allocations;
 
-use anyhow::Result;
-use std::env;
-use std::io::{Write, stdout};
+use anyhow::{Result, bail};
+#[cfg(not(target_feature = "crt-static"))]
+use {
+    benches::results::Unit,
+    std::env,
+    std::io::{Write, stdout},
+};
 
+#[cfg(target_feature = "crt-static")]
 fn main() -> Result<()> {
-    let filter = env::args().nth(1).unwrap_or_default();
-    let run = benches::run(&filter, allocations::count)?;
+    bail!("this program is linked statically, and so cannot load the C libraries; see `cargo xen bench`")
+}
+
+#[cfg(not(target_feature = "crt-static"))]
+fn main() -> Result<()> {
+    let mut arguments = env::args().skip(1);
+    let unit = match arguments.next().as_deref() {
+        Some("instructions") => Unit::Instructions,
+        Some("nanoseconds") => Unit::Nanoseconds,
+        _ => bail!("usage: bench instructions|nanoseconds [FILTER]"),
+    };
+    let filter = arguments.next().unwrap_or_default();
+    let run = benches::run(unit, &filter, allocations::count)?;
     serde_json::to_writer_pretty(stdout(), &run)?;
     writeln!(stdout())?;
     Ok(())

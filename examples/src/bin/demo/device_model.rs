@@ -1,8 +1,10 @@
-//! The device model: a stock Linux guest has its console on a serial port of ours, and finds a PCI bus.
+//! The device model: a stock Linux guest has its console on a serial port of ours, finds a PCI bus, and a virtio disk on it.
 
+use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use examples::device_model::process::{Console, SerialGuest};
 
 use crate::report::{part, step};
@@ -19,6 +21,11 @@ const QUESTIONS: [(&str, &str); 3] = [
     ),
 ];
 
+/// What the guest does with its disk, and something of what it says then.
+const DISK: (&str, &str) =
+    ("mp virtio_pci virtio_blk; echo \"This is $(uname -sr).\" | dd of=/dev/vda conv=fsync", "records out");
+const DISK_BYTES: u64 = 1 << 20;
+
 /// Shows a guest's boot log, types into the guest, and changes the device model in between.
 pub(crate) fn demo() -> Result<()> {
     if cfg!(not(target_arch = "x86_64")) {
@@ -30,8 +37,11 @@ pub(crate) fn demo() -> Result<()> {
         let domain = format!("domain {}", guest.domain());
         Ok((guest, domain))
     })?;
+    let image = std::env::temp_dir().join("demo-virtio.img");
+    let disk = File::create(&image).and_then(|file| file.set_len(DISK_BYTES));
+    disk.with_context(|| format!("cannot make {}", image.display()))?;
     let mut console = step("start device_model, which restricts itself to the guest", || {
-        Ok((Console::start(guest.domain(), &guest.state())?, String::new()))
+        Ok((Console::start(guest.domain(), &guest.state(), Some(&image))?, String::new()))
     })?;
     guest.unpause()?;
     part("What the guest says on its serial port, COM1");
@@ -46,6 +56,8 @@ pub(crate) fn demo() -> Result<()> {
     for (question, answer) in QUESTIONS {
         ask(&mut console, question, answer)?;
     }
+    ask(&mut console, DISK.0, DISK.1)?;
+    step("dom0 reads what is on the disk now", || Ok(((), first_line(&image)?)))?;
     step("kill device_model, and start another one", || Ok((console.replace()?, String::new())))?;
     for (question, answer) in QUESTIONS {
         ask(&mut console, question, answer)?;
@@ -53,7 +65,17 @@ pub(crate) fn demo() -> Result<()> {
     step("the guest powers off, and device_model ends", || {
         console.type_in("poweroff -f\n")?;
         Ok((console.wait_end(PATIENCE)?, String::new()))
-    })
+    })?;
+    fs::remove_file(image).context("cannot remove the image")
+}
+
+/// The text at the beginning of the image, which the guest wrote.
+fn first_line(image: &Path) -> Result<String> {
+    let content = fs::read(image).context("cannot read the image")?;
+    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let text = String::from_utf8_lossy(line).replace(char::is_control, "");
+    ensure!(text.starts_with("This is Linux "), "the disk has something else: {text:.80}");
+    Ok(text)
 }
 
 fn ask(console: &mut Console, question: &str, answer: &str) -> Result<()> {

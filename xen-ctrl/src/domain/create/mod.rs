@@ -44,7 +44,7 @@ impl Xenctrl {
     /// The version of the grant table that the domain gets, if this Xen wants to be told: the highest that it allows, as toolstacks
     /// do, unless one is asked for.
     fn grant_version_of(&self, options: &CreateDomain) -> Result<u32, Error> {
-        if !self.abi().is_at_least(16) {
+        if !self.is_at_least(16) {
             return Ok(0);
         }
         if let Some(version) = options.grant_version {

@@ -79,7 +79,7 @@ fn altp2m_mode(altp2m: Altp2m) -> u16 {
 
 /// Sends one form. The domain's number is in the envelope of the answer.
 fn send<F: Form>(xen: &Xenctrl, wanted: DomId, form: &F) -> Result<(DomId, Filled), Error> {
-    let version = xen.abi().domctl;
+    let version = xen.domctl_version()?;
     let answer = xen.call(None, &DomctlCall { version, domain: wanted, operation: form })?;
     let filled = DomctlCall::<F>::answer(&answer.record).filled();
     let id = DomId::new(answer.record.domain).ok_or_else(|| Error::Refused {

@@ -128,6 +128,24 @@ impl<'a> CopySegment<'a> {
     pub fn fills_local_memory(&self) -> bool {
         self.raw.flags & DEST_GRANT == 0
     }
+
+    /// Whether all these fill local memory, or none does: then one call takes them. No
+    /// segments are of no kind. Without a branch for each, as there can
+    /// be many.
+    #[must_use]
+    #[inline]
+    pub fn are_of_one_kind(segments: &[Self]) -> bool {
+        let flags = segments.iter().map(|segment| segment.raw.flags);
+        let (any, all) = flags.fold((0, u16::MAX), |(any, all), flags| (any | flags, all & flags));
+        (any ^ all) & DEST_GRANT == 0
+    }
+
+    /// Whether all these were copied. Without a branch for each, either.
+    #[must_use]
+    #[inline]
+    pub fn are_okay(segments: &[Self]) -> bool {
+        segments.iter().fold(0, |any, segment| any | segment.raw.status.get()) == 0
+    }
 }
 
 impl fmt::Debug for CopySegment<'_> {
@@ -170,6 +188,7 @@ layout!(RawGrantCopy = "struct ioctl_gntdev_grant_copy", 16, count @ 0, segments
 impl<'a, 'b> GrantCopy<'a, 'b> {
     /// Copies these segments; `None` if there are more than 2^32.
     #[must_use]
+    #[inline]
     pub fn new(segments: &'a mut [CopySegment<'b>]) -> Option<Self> {
         let count = u32::try_from(segments.len()).ok()?;
         let record = RawGrantCopy { count, padding: 0, segments: address(segments.as_mut_ptr()) };

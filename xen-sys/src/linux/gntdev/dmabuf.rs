@@ -45,7 +45,7 @@ impl DmabufExpFromRefs<'_> {
     ) -> T {
         let count = u32::try_from(references.len()).unwrap_or(u32::MAX);
         let header = ExpHeader { flags, count, fd: -1, domid: domain.get().into() };
-        words(header.as_bytes(), references.len().div_ceil(2).max(1), |words| {
+        words(&header, references.len().div_ceil(2).max(1), |words| {
             let bytes = references.as_bytes();
             words.as_mut_bytes()[size_of::<ExpHeader>()..][..bytes.len()].copy_from_slice(bytes);
             submit(&mut DmabufExpFromRefs { words })
@@ -120,7 +120,7 @@ impl DmabufImpToRefs<'_> {
     ) -> T {
         let header = ImpHeader { fd: dmabuf.as_raw_fd(), count, domid: domain.get().into(), reserved: 0 };
         let tail = usize::try_from(count).unwrap_or(usize::MAX).div_ceil(2).max(1);
-        words(header.as_bytes(), tail, |words| submit(&mut DmabufImpToRefs { words, _fd: PhantomData }))
+        words(&header, tail, |words| submit(&mut DmabufImpToRefs { words, _fd: PhantomData }))
     }
 
     /// The references of the granted pages.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::targets::{FOR_DOM0, FOR_GUESTS, Targets};
-use crate::builds::{Program, build};
+use crate::builds::{Linking, Program, build};
 use crate::cache::{Cache, fingerprint};
 use crate::cells::Architecture;
 use crate::cli::Test;
@@ -46,7 +46,7 @@ impl Bundle {
         let mut arguments = ["test", "--workspace", "--all-features", "--no-run"].map(str::to_owned).to_vec();
         arguments.extend(targets.selection(options.program.as_deref()));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-        let mut programs = build(architecture, &toolchain, &arguments)?;
+        let mut programs = build(architecture, &toolchain, Linking::Static, &arguments)?;
         // cargo tells them in the order of completion
         programs.sort_by(|one, other| (&one.package, &one.name).cmp(&(&other.package, &other.name)));
         note(&format!(
