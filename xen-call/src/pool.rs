@@ -217,3 +217,29 @@ impl Drop for Block {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_run_that_is_long_enough_is_found() {
+        assert_eq!(first_run(0, 1), None);
+        assert_eq!(first_run(u64::MAX, 64), Some(u64::MAX));
+        assert_eq!(first_run(u64::MAX << 1, 64), None);
+        assert_eq!(first_run(0b1110_1101_0110, 2), Some(0b0110));
+        assert_eq!(first_run(0b1110_1101_0110, 3), Some(0b1110_0000_0000));
+        assert_eq!(first_run(0b1110_1101_0110, 4), None);
+        for length in 1..=64 {
+            for start in 0..=64 - length {
+                assert_eq!(first_run(mask(start, length), length), Some(mask(start, length)));
+                assert_eq!(first_run(mask(start, length) & !(1 << start), length), None);
+            }
+        }
+    }
+
+    /// `length` ones, `start` zeros below them.
+    fn mask(start: usize, length: usize) -> u64 {
+        (start..start + length).fold(0, |mask, bit| mask | 1 << bit)
+    }
+}
