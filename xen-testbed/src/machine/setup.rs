@@ -20,6 +20,10 @@ pub(crate) struct Setup {
 /// guests do.
 const X86_PROCESSOR: &str = "max,-smap,-rdtscp";
 
+/// x86-64, when instructions are counted: with "enhanced" `rep movsb`, kernels copy to and from programs by the byte, each of which
+/// would count as an instruction.
+const X86_COUNTED_PROCESSOR: &str = "max,-smap,-rdtscp,-erms";
+
 /// Arm: one that has pages of 16 KiB; with pointer authentication, which later ones have, emulation is slow.
 const ARM_PROCESSOR: &str = "cortex-a76";
 
@@ -84,6 +88,7 @@ impl Setup {
     /// QEMU's arguments, apart from where the machine's state comes from.
     pub(crate) fn arguments(self, lines: &Lines) -> Vec<String> {
         let (machine, processor) = match (self.architecture, self.board) {
+            (Architecture::Amd64, Board::Usual) if self.count => ("pc", X86_COUNTED_PROCESSOR),
             (Architecture::Amd64, Board::Usual) => ("pc", X86_PROCESSOR),
             (Architecture::Amd64, Board::Iommu) => ("q35", X86_PROCESSOR),
             (Architecture::Arm64, _) => ("virt,virtualization=on,gic-version=3", ARM_PROCESSOR),
