@@ -1,8 +1,8 @@
 //! Measures what an operation costs: with these crates, with the C libraries of the running Xen, and as the bare system
 //! call.
 //!
-//! The program `bench` runs in dom0 and prints a [`results::Run`]; the program `report` makes a table and a chart of
-//! several of them. An operation is a few lines in one of the files in `operations/`.
+//! The programs print [`results::Measured`]; the program `report` makes tables and a chart of several of them. An operation
+//! is a few lines in one of the files in `operations/`.
 
 mod c;
 mod domain;
@@ -14,6 +14,7 @@ mod operations;
 pub mod report;
 pub mod results;
 mod system_calls;
+pub mod threads;
 
 pub use guest::Guest;
 pub use measure::run;

@@ -2,9 +2,10 @@
 //! own.
 #![expect(unsafe_code, reason = "hands out parts of a mapping")]
 
+use std::cell::Cell;
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use xen_sys::linux::Device;
 use xen_sys::linux::hypercall_memory::HypercallMemory;
@@ -18,16 +19,22 @@ const SLABS: usize = 8;
 
 /// Slabs of memory cut into units, each of which is free or taken.
 ///
-/// A slab is mapped when those before have no room: few programs need a second one. A thread that finds no room does not wait:
-/// the caller maps memory for it alone.
+/// A slab is mapped when those before have no room, or when two threads get in each other's way: few programs need a second one.
+/// A thread that finds no room does not wait: the caller maps memory for it alone.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     slabs: [Slab; SLABS],
-    /// Where the next search begins, so that threads do not all fight for the first slab.
-    next: AtomicUsize,
 }
 
+thread_local! {
+    /// The slab where this thread looks first, in every pool. Each time it meets another thread there, it moves on, so that they
+    /// soon have cache lines of their own.
+    static FIRST: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Aligned to two cache lines, since processors fetch them in pairs.
 #[derive(Debug, Default)]
+#[repr(align(128))]
 struct Slab {
     memory: OnceLock<HypercallMemory>,
     /// A bit for each unit, changed by compare-and-swap.
@@ -48,14 +55,19 @@ impl Pool {
         Some(Loan { claim: self.claim(length)?, pool: self })
     }
 
-    /// Maps one more slab, if there can be one, and `length` bytes have room in it. False if not, or if there is no memory.
-    pub(crate) fn grow(&self, device: Option<&Device<PrivcmdBuf>>, length: usize) -> bool {
-        let Some(slab) = self.slabs.iter().find(|slab| slab.memory.get().is_none()) else { return false };
+    /// Maps one more slab, if there can be one and `length` bytes have room in it: the one where this thread looks first, as a
+    /// rule. Without memory for one, the thread moves to a slab that is there.
+    pub(crate) fn grow(&self, device: Option<&Device<PrivcmdBuf>>, length: usize) {
+        let missing = |index: &usize| self.slabs[*index].memory.get().is_none();
+        let Some(index) = from(FIRST.get()).find(missing) else { return };
         if units(length) > PER_SLAB {
-            return false;
+            return;
         }
-        // If another thread was faster, its mapping counts.
-        HypercallMemory::map(device, UNIT * PER_SLAB).map(|memory| slab.memory.set(memory)).is_ok()
+        match HypercallMemory::map(device, UNIT * PER_SLAB) {
+            // If another thread was faster, its mapping counts.
+            Ok(memory) => drop(self.slabs[index].memory.set(memory)),
+            Err(_) => drop(from(index).find(|index| !missing(index)).map(|index| FIRST.set(index))),
+        }
     }
 
     /// Marks units for `length` bytes as taken; `None` if that is too much, or no slab has room.
@@ -65,16 +77,16 @@ impl Pool {
         if count > PER_SLAB {
             return None;
         }
-        let slab = self.next.load(Ordering::Relaxed);
-        self.claim_from(slab, count).or_else(|| self.search(slab, count))
+        let first = FIRST.get();
+        self.claim_from(first, count).or_else(|| self.search(first, count))
     }
 
-    /// Looks into the other slabs.
+    /// Looks into the other slabs, unless the first one is still to be mapped.
     #[cold]
     fn search(&self, first: usize, count: usize) -> Option<Claim> {
-        let mut others = (first + 1..first + SLABS).map(|slab| slab % SLABS);
-        let claim = others.find_map(|slab| self.claim_from(slab, count))?;
-        self.next.store(claim.units.slab, Ordering::Relaxed);
+        self.slabs.get(first)?.memory.get()?;
+        let claim = from(first).skip(1).find_map(|slab| self.claim_from(slab, count))?;
+        FIRST.set(claim.units.slab);
         Some(claim)
     }
 
@@ -83,7 +95,10 @@ impl Pool {
         let slab = self.slabs.get(index)?;
         // In a child of the process that mapped it, it is not there.
         let memory = slab.memory.get().filter(|memory| memory.is_here())?;
-        let mask = slab.take(count)?;
+        let (mask, alone) = slab.take(count)?;
+        if !alone {
+            FIRST.set((index + 1) % SLABS);
+        }
         let start = usize::try_from(mask.trailing_zeros()).unwrap_or_default();
         // Inside the mapping, which has PER_SLAB units.
         let address = NonNull::new(memory.as_mut_ptr().wrapping_add(start * UNIT))?;
@@ -98,19 +113,25 @@ impl Pool {
 }
 
 impl Slab {
-    /// Marks so many units as taken: which.
+    /// Marks so many units as taken: which, and whether no other thread was at it.
     #[inline]
-    fn take(&self, count: usize) -> Option<u64> {
+    fn take(&self, count: usize) -> Option<(u64, bool)> {
         let mut seen = self.taken.load(Ordering::Relaxed);
+        let mut alone = true;
         loop {
             let mask = first_run(!seen, count)?;
             // Acquire: what the former owner did with the units is over.
-            match self.taken.compare_exchange_weak(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
-                Ok(_) => return Some(mask),
-                Err(other) => seen = other,
+            match self.taken.compare_exchange(seen, seen | mask, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Some((mask, alone)),
+                Err(other) => (seen, alone) = (other, false),
             }
         }
     }
+}
+
+/// All slabs, from this one on.
+fn from(first: usize) -> impl Iterator<Item = usize> {
+    (first..first + SLABS).map(|slab| slab % SLABS)
 }
 
 /// How many units hold so many bytes.

@@ -122,8 +122,8 @@ impl Xencall {
     fn more_memory(&self, bytes: usize) -> Result<Block, Error> {
         let device = self.memory_device();
         let pool = self.shared.pool.get_or_init(Arc::default);
-        let block = if pool.grow(device, bytes) { pool.take(bytes) } else { None };
-        match block {
+        pool.grow(device, bytes);
+        match pool.take(bytes) {
             Some(block) => Ok(block),
             None => Block::map(device, bytes.max(1)).map_err(|source| Error::Memory { bytes, source }),
         }

@@ -83,7 +83,7 @@ pub use resource::{GrantTableFrames, Resource};
 pub use restricted::RestrictedForeignMemory;
 pub use xen_sys::{
     Access, AccessError, DomId, Gfn, InvalidDomId, Mfn, OpenCause, OpenError, PAGE_SIZE, Port, ReadOnly,
-    ReadWrite, SharedMemory, VcpuId,
+    ReadWrite, SharedMemory, SharedParts, VcpuId,
 };
 
 #[cfg(doctest)]

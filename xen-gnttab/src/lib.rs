@@ -60,7 +60,7 @@ pub use notify::UnmapNotify;
 pub use xen_sys::linux::gntdev::{CopySegment, Grant, InvalidSegment};
 pub use xen_sys::{
     Access, AccessError, DomId, GrantRef, GrantStatus, InvalidDomId, OpenCause, OpenError, PAGE_SIZE, Port,
-    ReadOnly, ReadWrite, SharedMemory,
+    ReadOnly, ReadWrite, SharedMemory, SharedParts,
 };
 
 #[cfg(doctest)]

@@ -43,5 +43,5 @@ pub use zerocopy;
 #[cfg(feature = "std")]
 pub use linux::{
     device::{Device, OpenCause, OpenError},
-    shared::{Access, AccessError, ReadOnly, ReadWrite, SharedMemory},
+    shared::{Access, AccessError, ReadOnly, ReadWrite, SharedMemory, SharedParts},
 };

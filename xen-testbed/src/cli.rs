@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::cells::{CELLS, Cell, CellName, USUAL};
 use crate::machine::setup::Setup;
@@ -65,8 +65,7 @@ pub(crate) enum Command {
     Test(Test),
     /// Run the program `demo` of the package `examples` in dom0
     Demo(Demo),
-    /// Measure what this workspace's crates cost: run the program `bench` of the package `benches` in dom0, with and without
-    /// counting, twice each, and its program `report` here
+    /// Measure what this workspace's crates cost, with the programs of the package `benches`, and report it
     Bench(Bench),
     /// As `run`, to be set as cargo's runner
     Runner(Run),
@@ -89,6 +88,10 @@ pub(crate) struct Boot {
     #[arg(long)]
     pub(crate) count: bool,
 
+    /// Virtual processors of dom0. With 2, none is left for tests of cpupools
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
+    pub(crate) vcpus: u32,
+
     /// Boot anew instead of resuming the machine that was saved after its first boot
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -109,7 +112,7 @@ pub(crate) struct Boot {
 impl Boot {
     /// The machine for `cell` that these options ask for.
     pub(crate) fn setup(&self, cell: &Cell) -> Setup {
-        Setup { architecture: cell.architecture, board: cell.board, count: self.count }
+        Setup { architecture: cell.architecture, board: cell.board, count: self.count, vcpus: self.vcpus }
     }
 }
 
@@ -151,16 +154,45 @@ pub(crate) struct Test {
 /// Options of `bench`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Bench {
-    /// Which machine
+    /// Which machine; `--count` and `--vcpus` go without saying where they are needed
     #[command(flatten)]
     pub(crate) boot: Boot,
+
+    /// Measure only this; can be given several times
+    #[arg(long, value_enum, value_name = "PART")]
+    pub(crate) only: Vec<Part>,
 
     /// Where the report's files go, if everything is measured
     #[arg(long, value_name = "FOLDER", default_value = "docs/performance")]
     pub(crate) into: PathBuf,
 
-    /// Only operations whose name contains this
+    /// Measure only operations whose name contains this
     pub(crate) filter: Option<String>,
+}
+
+impl Bench {
+    /// Whether nothing is left out.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.only.is_empty() && self.filter.is_none()
+    }
+
+    /// Whether a part is asked for.
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.is_complete() || self.only.contains(&part) || (self.only.is_empty() && part == Part::Operations)
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Each operation by itself, beside the C libraries and bare system calls
+    Operations,
+    /// The block backend, beside the kernel's
+    Disk,
+    /// Operations of two threads at the same time
+    Threads,
+    /// What our code costs by itself, with a fake kernel, on this machine: many items, and threads
+    Fake,
 }
 
 /// Options of `demo`.
@@ -221,6 +253,18 @@ mod tests {
         assert_eq!(one.cell().expect("one").name, "4.14");
         let two = Arguments::parse_from(["xen-testbed", "--xen", "4.14,4.17", "run", "true"]);
         assert!(two.cell().is_err());
+    }
+
+    #[test]
+    fn parts_of_the_measurement() {
+        let wanted = |arguments: &[&str]| {
+            let parsed = Arguments::parse_from(["xen-testbed", "bench"].iter().chain(arguments));
+            let Command::Bench(bench) = parsed.command else { panic!("{parsed:?}") };
+            Part::value_variants().iter().filter(|part| bench.wants(**part)).count()
+        };
+        assert_eq!(wanted(&[]), 4);
+        assert_eq!(wanted(&["notify"]), 1);
+        assert_eq!(wanted(&["--only", "disk", "--only", "fake"]), 2);
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn main() -> io::Result<()> {
         sleep(Duration::from_millis(100));
     }
     let disk = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path)?;
-    phase("idle", 0, || {
+    phase("idle", 0, 0, || {
         sleep(Duration::from_secs(2));
         Ok(())
     })?;
@@ -37,23 +37,23 @@ fn main() -> io::Result<()> {
         for index in 0..16 {
             disk.write_all_at(buffer.bytes(), place(index))?;
         }
-        phase(&format!("{name} write"), count, || {
+        phase(&format!("{name} write"), count, size, || {
             (0..count).try_for_each(|index| disk.write_all_at(buffer.bytes(), place(index)))
         })?;
-        phase(&format!("{name} read"), count, || {
+        phase(&format!("{name} read"), count, size, || {
             (0..count).try_for_each(|index| disk.read_exact_at(buffer.bytes(), place(index)))
         })?;
     }
     Ok(())
 }
 
-/// Announces what is done, does it, and tells how long it took.
-fn phase(name: &str, count: u64, run: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+/// Announces what is done, does it, and tells how long so many requests of this size took.
+fn phase(name: &str, count: u64, size: usize, run: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     println!("@@disk begin {name}");
     sleep(SILENCE);
     let start = Instant::now();
     run()?;
-    println!("@@disk end {count} {}", start.elapsed().as_nanos());
+    println!("@@disk end {count} {size} {}", start.elapsed().as_nanos());
     sleep(SILENCE);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! `report FILE... [--into FOLDER]`: prints a table of several runs of `bench`, and writes table, chart, and all of
+//! `report FILE... [--into FOLDER]`: prints a table of what programs measured, and writes table, chart, and all of
 //! it as JSON. See `cargo xen bench`.
 
 use anyhow::{Context, Result};
-use benches::report::{Report, chart, table};
+use benches::report::{Report, chart};
 use std::path::PathBuf;
 use std::{env, fs};
 
@@ -13,18 +13,20 @@ fn main() -> Result<()> {
         Some(place) => arguments.split_off(place).pop(),
         None => None,
     };
-    let runs = arguments.iter().map(|file| {
+    let results = arguments.iter().map(|file| {
         let text = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} has no results", file.display()))
     });
-    let report = Report::new(&runs.collect::<Result<Vec<_>>>()?)?;
-    let table = table(&report);
+    let report = Report::new(results.collect::<Result<_>>()?)?;
+    let table = report.table();
     println!("{table}");
     if let Some(folder) = folder {
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("results.json"), serde_json::to_string_pretty(&report)? + "\n")?;
         fs::write(folder.join("table.txt"), table + "\n")?;
-        fs::write(folder.join("instructions.svg"), chart(&report))?;
+        if let Some(operations) = &report.operations {
+            fs::write(folder.join("instructions.svg"), chart(operations))?;
+        }
         println!("\nwritten to {}", folder.display());
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The results as a picture: one bar for each operation that C has too.
 
-use super::{Report, Row};
+use super::{Comparison, Row};
 use std::fmt::Write;
 
 const ROW: usize = 20;
@@ -20,8 +20,8 @@ text { font: 12px sans-serif; fill: #222 } .number { fill: #555 } .title { font-
 
 /// An SVG file: our instructions as bars, C's as the line at 1, the bare system calls as marks.
 #[must_use]
-pub fn chart(report: &Report) -> String {
-    let rows: Vec<_> = report.rows.iter().filter(|row| row.ours_to_c.is_some()).collect();
+pub fn chart(comparison: &Comparison) -> String {
+    let rows: Vec<_> = comparison.rows.iter().filter(|row| row.ours_to_c.is_some()).collect();
     let bottom = TOP + rows.len() * ROW;
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {}"><style>{STYLE}</style>
@@ -29,7 +29,7 @@ pub fn chart(report: &Report) -> String {
 <text class="number" x="10" y="44">{}. Bars: these crates. Marks: bare system calls. Dashed: the C libraries.</text>
 "#,
         bottom + 20,
-        escape(&report.title()),
+        escape(&comparison.title()),
     );
     for (index, row) in rows.iter().enumerate() {
         add_row(&mut svg, row, TOP + index * ROW);

@@ -1,143 +1,110 @@
-//! Puts several runs together: ratios, and how much they differ from run to run.
+//! Puts together what several programs measured: numbers for other programs, a table for a terminal, a chart.
 
 mod chart;
+mod comparison;
+mod sections;
 mod table;
 
 pub use chart::chart;
-pub use table::table;
+pub use comparison::{Comparison, Ratio, Row};
 
-use crate::results::{Cost, Operation, Run, Unit};
-use anyhow::{Context, Result, ensure};
+use crate::results::{Backend, Items, Measured, Threads};
+use anyhow::Result;
 use serde::Serialize;
 
-/// What several runs on the same hypervisor have in common.
+/// All that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// The hypervisor's version, as `4.17`.
-    pub xen: String,
-    /// Dom0's kernel.
-    pub linux: String,
-    /// The processor.
-    pub architecture: String,
-    /// One for each operation.
-    pub rows: Vec<Row>,
-}
-
-/// One operation.
-#[derive(Clone, Debug, Serialize)]
-pub struct Row {
-    /// The operation; the costs are instructions.
-    #[serde(flatten)]
-    pub operation: Operation,
-    /// Our instructions as a part of C's.
+    /// Operations, each by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ours_to_c: Option<Ratio>,
-    /// Our instructions as a multiple of those of the bare system calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ours_to_floor: Option<Ratio>,
-    /// Our time as a part of C's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub time_ours_to_c: Option<Ratio>,
-}
-
-/// A ratio, found in several runs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Ratio {
-    /// The mean.
-    pub mean: f64,
-    /// The difference between the largest and the smallest.
-    pub spread: f64,
-}
-
-impl Ratio {
-    fn of(ratios: &[f64]) -> Option<Self> {
-        let count = u32::try_from(ratios.len()).ok().filter(|&count| count > 0)?;
-        let largest = ratios.iter().copied().fold(f64::MIN, f64::max);
-        let smallest = ratios.iter().copied().fold(f64::MAX, f64::min);
-        Some(Self { mean: ratios.iter().sum::<f64>() / f64::from(count), spread: largest - smallest })
-    }
+    pub operations: Option<Comparison>,
+    /// Block backends.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disk: Vec<Backend>,
+    /// Several threads, on real and fake kernels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub threads: Vec<Threads>,
+    /// Many items.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Items>,
 }
 
 impl Report {
-    /// Puts runs together. At least one must have counted instructions.
+    /// Puts results together.
     ///
     /// # Errors
     ///
-    /// If none has, or the runs have not the same operations.
-    pub fn new(runs: &[Run]) -> Result<Self> {
-        let (counted, timed): (Vec<_>, Vec<_>) = runs.iter().partition(|run| run.unit == Unit::Instructions);
-        let first = counted.first().context("no run counted instructions")?;
-        let names = |run: &Run| run.operations.iter().map(Operation::full_name).collect::<Vec<_>>();
-        ensure!(runs.iter().all(|run| names(run) == names(first)), "the runs have different operations");
-        let rows = first.operations.iter().enumerate().map(|(index, operation)| {
-            let ratios = |runs: &[&Run], to: fn(&Operation) -> Option<Cost>, of: fn(&Cost) -> f64| {
-                let one = |run: &&Run| {
-                    let operation = run.operations.get(index)?;
-                    Some(of(&operation.ours) / of(&to(operation)?))
-                };
-                Ratio::of(&runs.iter().filter_map(one).collect::<Vec<_>>())
-            };
-            Row {
-                operation: operation.clone(),
-                ours_to_c: ratios(&counted, |operation| operation.c, |cost| cost.median),
-                ours_to_floor: ratios(&counted, |operation| operation.floor, |cost| cost.median),
-                time_ours_to_c: ratios(&timed, |operation| operation.c, |cost| cost.min),
+    /// As [`Comparison::new`].
+    pub fn new(results: Vec<Measured>) -> Result<Self> {
+        let mut report = Self { operations: None, disk: Vec::new(), threads: Vec::new(), items: Vec::new() };
+        let mut runs = Vec::new();
+        for result in results {
+            match result {
+                Measured::Operations(run) => runs.push(run),
+                Measured::Disk(backends) => report.disk.extend(backends),
+                Measured::Threads(threads) => report.threads.push(threads),
+                Measured::Items(items) => report.items.extend(items),
             }
-        });
-        let (xen, linux) = (first.xen.clone(), first.linux.clone());
-        Ok(Self { xen, linux, architecture: first.architecture.clone(), rows: rows.collect() })
+        }
+        if !runs.is_empty() {
+            report.operations = Some(Comparison::new(&runs)?);
+        }
+        Ok(report)
     }
 
-    /// What was measured, in words.
+    /// For a terminal: a table for each part that was measured.
     #[must_use]
-    pub fn title(&self) -> String {
-        format!("Xen {}, Linux {}, {}", self.xen, self.linux, self.architecture)
+    pub fn table(&self) -> String {
+        let mut tables = Vec::new();
+        tables.extend(self.operations.as_ref().map(table::table));
+        if !self.disk.is_empty() {
+            tables.push(sections::disk(&self.disk));
+        }
+        tables.extend(self.threads.iter().map(sections::threads));
+        if !self.items.is_empty() {
+            tables.push(sections::items(&self.items));
+        }
+        tables.join("\n\n")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::comparison::tests::comparison;
     use super::*;
-
-    pub(super) fn report() -> Report {
-        let cost = |median| Cost { median, min: median, system_calls: 1, allocations: 0 };
-        let operation = |ours, c: f64| Operation {
-            group: "events".into(),
-            name: "notify <1>".into(),
-            units: 1,
-            ours: cost(ours),
-            c: Some(cost(c)),
-            floor: None,
-        };
-        let run = |unit, ours, c| Run {
-            unit,
-            xen: "4.17".into(),
-            linux: "6.1".into(),
-            architecture: "x86_64".into(),
-            operations: vec![operation(ours, c)],
-        };
-        let runs = [
-            run(Unit::Instructions, 50.0, 100.0),
-            run(Unit::Nanoseconds, 30.0, 100.0),
-            run(Unit::Nanoseconds, 10.0, 50.0),
-        ];
-        Report::new(&runs).expect("alike")
-    }
-
-    #[test]
-    fn ratios_and_their_spread() {
-        let report = report();
-        let row = &report.rows[0];
-        assert_eq!(row.ours_to_c, Some(Ratio { mean: 0.5, spread: 0.0 }));
-        assert_eq!(row.ours_to_floor, None);
-        let time = row.time_ours_to_c.expect("two runs");
-        assert!((time.mean - 0.25).abs() < 1e-9 && (time.spread - 0.1).abs() < 1e-9, "{time:?}");
-    }
+    use crate::results::{Concurrent, Kernel, Phase, Rates};
 
     #[test]
     fn table_and_chart_have_every_operation() {
-        let report = report();
-        assert!(table(&report).contains("notify <1>"), "{}", table(&report));
-        assert!(chart(&report).contains("notify &lt;1&gt;"));
+        let comparison = comparison();
+        assert!(chart(&comparison).contains("notify &lt;1&gt;"));
+        let mut report = Report::new(Vec::new()).expect("nothing");
+        assert_eq!(report.table(), "");
+        report.operations = Some(comparison);
+        assert!(report.table().contains("notify <1>"), "{}", report.table());
+    }
+
+    #[test]
+    fn the_table_has_all_parts() {
+        let phase = Phase {
+            name: "read".into(),
+            requests: 4,
+            request_bytes: 1 << 20,
+            seconds: 2.0,
+            dom0_seconds: 1.0,
+        };
+        let ours = Rates { one: 1e6, shared: 2.5e6, apart: 2e6 };
+        let concurrent = Concurrent { name: "notify".into(), ours, floor: None };
+        let results = [
+            Measured::Disk(vec![Backend { name: "kernel".into(), phases: vec![phase] }]),
+            Measured::Threads(Threads { kernel: Kernel::Real, operations: vec![concurrent] }),
+            Measured::Items(vec![Items { name: "map".into(), nanoseconds: vec![(16, 12.3)] }]),
+        ];
+        let json: Vec<_> = results.iter().map(|part| serde_json::to_string(part).expect("JSON")).collect();
+        let read = json.iter().map(|text| serde_json::from_str(text).expect("the same"));
+        let table = Report::new(read.collect()).expect("parts").table();
+        for expected in ["250000.0", "2.0", "1.00", "2.50", "2.00", "12.3"] {
+            assert!(table.contains(expected), "{expected}: {table}");
+        }
     }
 }

@@ -1,12 +1,11 @@
 //! The results for a terminal.
 
-use super::{Ratio, Report, Row};
+use super::{Comparison, Ratio, Row};
 use crate::results::Operation;
 
 /// One line for each operation. Ratios are of instructions, but for that of time, which has half its spread behind it; system
 /// calls and allocations are those of each side.
-#[must_use]
-pub fn table(report: &Report) -> String {
+pub(super) fn table(comparison: &Comparison) -> String {
     let head = [
         "instructions",
         "ours/C",
@@ -18,8 +17,8 @@ pub fn table(report: &Report) -> String {
         "allocations: ours",
         "C",
     ];
-    let mut lines = vec![report.title(), String::new(), columns("operation", head)];
-    lines.extend(report.rows.iter().map(line));
+    let mut lines = vec![comparison.title(), String::new(), columns("operation", head)];
+    lines.extend(comparison.rows.iter().map(line));
     lines.join("\n")
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
-use xen_gnttab::{ReadOnly, SharedMemory};
+use xen_gnttab::{ReadOnly, SharedMemory, SharedParts};
 
 use crate::blkif::{Malformed, SECTOR_SIZE};
 
@@ -153,6 +153,26 @@ impl Disk {
     pub fn read_to_guest(&self, extent: Extent, memory: &SharedMemory, offset: usize) -> io::Result<()> {
         in_pieces(extent, ErrorKind::UnexpectedEof, |done, len, position| {
             memory.read_from_file(offset + done, len, &self.file, position)
+        })
+    }
+
+    /// Reads sectors straight into parts of the guest's pages, which have their size together.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn read_parts(&self, extent: Extent, mut parts: SharedParts<'_>) -> io::Result<()> {
+        in_pieces(extent, ErrorKind::UnexpectedEof, |_, _, position| {
+            parts.read_from_file(&self.file, position).inspect(|moved| parts.advance(*moved))
+        })
+    }
+
+    /// Writes sectors straight from parts of the guest's pages, which have their size together.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn write_parts(&self, extent: Extent, mut parts: SharedParts<'_>) -> io::Result<()> {
+        in_pieces(extent, ErrorKind::WriteZero, |_, _, position| {
+            parts.write_to_file(&self.file, position).inspect(|moved| parts.advance(*moved))
         })
     }
 

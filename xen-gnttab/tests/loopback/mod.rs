@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use xen_evtchn::Evtchn;
-use xen_gnttab::{DmabufFlags, DomId, Error, Gntalloc, Grant, GrantRef, GrantStatus, UnmapNotify};
+use xen_gnttab::{
+    DmabufFlags, DomId, Error, Gntalloc, Grant, GrantRef, GrantStatus, SharedParts, UnmapNotify,
+};
 
 #[test]
 #[ignore = "needs Xen"]
@@ -226,6 +228,56 @@ fn files_go_straight_through_a_mapping() {
     let read_only = gnttab().map_read_only(own(), pages.grants()).expect("mapped");
     assert_eq!(read_only.write_to_file(100, 5000, &file, 20_000).expect("written"), 5000);
     assert_eq!(fs::read(path).expect("read")[20_000 + 950..], seen[950..5000]);
+    fs::remove_file(path).expect("removed");
+}
+
+#[test]
+#[ignore = "needs Xen"]
+fn files_go_through_parts_of_several_mappings_at_once() {
+    let pages = share(3);
+    let gnttab = gnttab();
+    let mappings: Vec<_> =
+        pages.grants().iter().rev().map(|page| gnttab.map(own(), &[*page]).expect("mapped")).collect();
+    let path = "/tmp/xen-gnttab-parts";
+    let text: Vec<u8> = (0..=250).cycle().take(9000).collect();
+    fs::write(path, &text).expect("written");
+    let file = fs::File::options().read(true).write(true).open(path).expect("a file");
+    let mut parts = SharedParts::default();
+    assert!(parts.is_empty() && parts.read_from_file(&file, 0).expect("nothing") == 0);
+    for mapping in &mappings {
+        parts.push(mapping, 96, 3000).expect("inside");
+        assert!(parts.push(mapping, 4000, 97).is_err(), "outside");
+    }
+    assert_eq!(parts.len(), 9000);
+    assert_eq!(parts.read_from_file(&file, 0).expect("read"), 9000);
+    for (page, text) in [2, 1, 0].into_iter().zip(text.chunks(3000)) {
+        let mut seen = vec![0; 3000];
+        pages.copy_to_slice(page * 4096 + 96, &mut seen).expect("inside");
+        assert_eq!(seen, text);
+    }
+    parts.advance(3500);
+    assert_eq!(parts.len(), 5500);
+    assert_eq!(parts.write_to_file(&file, 10_000).expect("written"), 5500);
+    assert_eq!(fs::read(path).expect("read")[10_000..], text[3500..]);
+    assert_eq!(parts.read_from_file(&file, 15_000).expect("the end"), 500, "short at the end of the file");
+    let read_only = fs::File::open(path).expect("a file");
+    let refused = parts.write_to_file(&read_only, 0).expect_err("opened for reading");
+    assert_eq!(refused.raw_os_error(), Some(9), "EBADF: {refused}");
+    assert!(parts.write_to_file(&file, u64::MAX).is_err(), "no such position");
+    parts.advance(usize::MAX);
+    assert!(parts.is_empty() && parts.write_to_file(&file, 0).expect("nothing") == 0);
+
+    // more parts than the kernel takes at a time
+    let mut parts = SharedParts::default();
+    for index in 0..2500 {
+        parts.push(&mappings[index % 3], index, 1).expect("inside");
+    }
+    assert_eq!(parts.write_to_file(&file, 1).expect("written"), 2500);
+    let written = fs::read(path).expect("read");
+    for index in 0..2500 {
+        let byte: u8 = mappings[index % 3].read(index).expect("inside");
+        assert_eq!(written[1 + index], byte, "part {index}");
+    }
     fs::remove_file(path).expect("removed");
 }
 

@@ -3,16 +3,18 @@
 //! No reference to it is ever made that the compiler could draw conclusions from: every access is a copy or an atomic.
 #![expect(unsafe_code, reason = "the one view of shared memory in the workspace")]
 
+mod file;
+
+pub use file::SharedParts;
+
 use super::device::{Device, Driver};
 use super::kernel::Mapping;
 use super::transfer;
 use crate::PAGE_SIZE;
 use rustix::param::page_size;
-use std::ffi::c_void;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use thiserror::Error;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -220,54 +222,6 @@ impl<A: Access> SharedMemory<A> {
         Ok(unsafe { &*word }.load(Ordering::Acquire))
     }
 
-    /// Writes a part of the memory to a file at `position`, without a copy of ours (`pwrite(2)`); the value is the number of
-    /// bytes written, which may be fewer.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's; `InvalidInput` if the part is outside the memory.
-    pub fn write_to_file(
-        &self,
-        offset: usize,
-        length: usize,
-        file: impl AsFd,
-        position: u64,
-    ) -> io::Result<usize> {
-        self.file_pieces(offset, length, position, |address, length, position| {
-            // SAFETY: the kernel reads `length` bytes of the mapping, which `self` keeps.
-            unsafe { pwrite(file.as_fd().as_raw_fd(), address.cast_const().cast(), length, position) }
-        })
-    }
-
-    /// Calls `transfer` for each contiguous piece until one is short; the value is the sum.
-    fn file_pieces(
-        &self,
-        offset: usize,
-        length: usize,
-        position: u64,
-        mut transfer: impl FnMut(*mut u8, usize, i64) -> isize,
-    ) -> io::Result<usize> {
-        let start = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut done = 0;
-        let mut outcome = Ok(());
-        self.pieces(offset, length, |address, at, length| {
-            if outcome.is_err() || done < at {
-                return;
-            }
-            let position = i64::try_from(at).ok().and_then(|at| start.checked_add(at));
-            let Some(position) = position else {
-                outcome = Err(io::ErrorKind::InvalidInput.into());
-                return;
-            };
-            match usize::try_from(transfer(address, length, position)) {
-                Ok(moved) => done += moved,
-                Err(_) => outcome = Err(io::Error::last_os_error()),
-            }
-        })?;
-        // What was moved before an error is a result; the error shows itself on the next call.
-        if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
-    }
-
     /// Calls `each(address, bytes before it, length)` for the contiguous pieces of a part of the memory.
     #[inline]
     fn pieces(
@@ -400,25 +354,6 @@ impl SharedMemory<ReadWrite> {
         Ok(unsafe { &*word })
     }
 
-    /// Reads a file at `position` into a part of the memory, without a copy of ours (`pread(2)`); the value is the number
-    /// of bytes read, which may be fewer.
-    ///
-    /// # Errors
-    ///
-    /// The kernel's; `InvalidInput` if the part is outside the memory.
-    pub fn read_from_file(
-        &self,
-        offset: usize,
-        length: usize,
-        file: impl AsFd,
-        position: u64,
-    ) -> io::Result<usize> {
-        self.file_pieces(offset, length, position, |address, length, position| {
-            // SAFETY: the kernel writes `length` bytes of the mapping, which is writable and which `self` keeps.
-            unsafe { pread(file.as_fd().as_raw_fd(), address.cast(), length, position) }
-        })
-    }
-
     /// A part of the memory as rust-vmm's `VolatileSlice`.
     ///
     /// # Errors
@@ -445,10 +380,4 @@ impl SharedMemory<ReadWrite> {
         // SAFETY: the part is mapped and writable for as long as `self`, from which the slice borrows.
         Ok(unsafe { vm_memory::VolatileSlice::new(start, length) })
     }
-}
-
-// std links the C library; rustix's safe functions would want a `&mut [u8]`, which this memory must not become.
-unsafe extern "C" {
-    fn pread(fd: i32, buffer: *mut c_void, length: usize, offset: i64) -> isize;
-    fn pwrite(fd: i32, buffer: *const c_void, length: usize, offset: i64) -> isize;
 }

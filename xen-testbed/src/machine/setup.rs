@@ -14,6 +14,8 @@ pub(crate) struct Setup {
     pub(crate) board: Board,
     /// Counts instructions: one nanosecond of its time is one instruction.
     pub(crate) count: bool,
+    /// The virtual processors of dom0: 1 or 2.
+    pub(crate) vcpus: u32,
 }
 
 /// x86-64: all that QEMU can emulate except what goes wrong under its version 7.2: with SMAP dom0 crashes, with RDTSCP PVH
@@ -98,7 +100,7 @@ impl Setup {
         add("-machine", machine.into());
         add("-cpu", processor.into());
         add("-m", MEMORY.to_string());
-        add("-smp", "2".into()); // dom0's init sets the second one aside
+        add("-smp", "2".into()); // dom0's init sets the second one aside if dom0 has one
         add("-nic", "none".into());
         add("-display", "none".into());
         for (name, descriptor) in [
@@ -162,7 +164,10 @@ impl Setup {
     /// its console is slow. On x86, floating-point registers are
     /// switched at once, not when they are used next: under emulation, a domain would find another's.
     fn xen_command_line(self) -> String {
-        let dom0 = format!("dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus=1");
+        // each stays on its processor, because emulated ones lose registers when they move
+        let pinned = if self.vcpus > 1 { " dom0_vcpus_pin" } else { "" };
+        let dom0 =
+            format!("dom0_mem={DOM0_MEMORY}M,max:{DOM0_MEMORY}M dom0_max_vcpus={}{pinned}", self.vcpus);
         let common = format!("{dom0} bootscrub=0 loglvl=warning guest_loglvl=none/warning");
         match self.architecture {
             Architecture::Amd64 => format!("console=com1 com1=115200,8n1 {common} spec-ctrl=eager-fpu"),

@@ -7,9 +7,8 @@ mod allocations;
 use anyhow::{Result, bail};
 #[cfg(not(target_feature = "crt-static"))]
 use {
-    benches::results::Unit,
+    benches::results::{Measured, Unit},
     std::env,
-    std::io::{Write, stdout},
 };
 
 #[cfg(target_feature = "crt-static")]
@@ -27,7 +26,5 @@ fn main() -> Result<()> {
     };
     let filter = arguments.next().unwrap_or_default();
     let run = benches::run(unit, &filter, allocations::count)?;
-    serde_json::to_writer_pretty(stdout(), &run)?;
-    writeln!(stdout())?;
-    Ok(())
+    Ok(Measured::Operations(run).print()?)
 }

@@ -2,7 +2,7 @@
 
 use crate::backend::run;
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
+use benches::results::Phase;
 use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,18 +13,6 @@ const CONSOLE: &str = "/tmp/console/guest-disk.log";
 /// Often enough for the second of silence around each phase.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const PATIENCE: Duration = Duration::from_secs(240);
-
-/// Something that the guest did for a while.
-#[derive(Debug, Serialize)]
-pub(crate) struct Phase {
-    name: String,
-    requests: u64,
-    /// As the guest saw it.
-    seconds: f64,
-    /// Processor time of dom0, beyond what it uses when nothing happens.
-    dom0_seconds: f64,
-    dom0_microseconds_per_request: f64,
-}
 
 /// dom0's clocks.
 struct Clocks {
@@ -74,8 +62,9 @@ impl Guest {
                     let share = used(&start, &end) / end.time.duration_since(start.time).as_secs_f64();
                     if name == "idle" {
                         idle = share;
+                    } else {
+                        phases.push(phase(name, figures, &start, &end, idle)?);
                     }
-                    phases.push(phase(name, figures, &start, &end, idle)?);
                 } else if line.contains("@@GUEST EXIT 0") {
                     return Ok(phases);
                 } else if line.contains("@@GUEST EXIT") || line.contains("Kernel panic") {
@@ -96,16 +85,14 @@ fn used(start: &Clocks, end: &Clocks) -> f64 {
     end.processor.saturating_sub(start.processor).as_secs_f64()
 }
 
-/// A phase from what the guest said at its end: `REQUESTS NANOSECONDS`. `idle` is dom0's share of the processor at rest.
+/// A phase from what the guest said at its end: `REQUESTS BYTES NANOSECONDS`. `idle` is dom0's share of the processor at rest.
 fn phase(name: String, figures: &str, start: &Clocks, end: &Clocks, idle: f64) -> Result<Phase> {
     let mut figures = figures.split_whitespace().map(str::parse::<u64>);
     let mut next = || anyhow::Ok(figures.next().context("a figure is missing")??);
-    let (requests, nanoseconds) = (next()?, next()?);
+    let (requests, request_bytes, nanoseconds) = (next()?, next()?, next()?);
     let dom0_seconds = used(start, end) - idle * end.time.duration_since(start.time).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "some thousand")]
-    let each = 1e6 * dom0_seconds / requests.max(1) as f64;
     let seconds = Duration::from_nanos(nanoseconds).as_secs_f64();
-    Ok(Phase { name, requests, seconds, dom0_seconds, dom0_microseconds_per_request: each })
+    Ok(Phase { name, requests, request_bytes, seconds, dom0_seconds })
 }
 
 impl Drop for Guest {

@@ -5,31 +5,16 @@
 //! processor time of dom0 as Xen accounts for it: of the backend, and of everything that works for it in the kernel. What
 //! dom0 uses when nothing happens is taken off.
 //!
-//! With `--count`, mind that QEMU counts each byte of `rep movsb` as an instruction, and the kernel copies to and from programs
-//! by that on a processor with ERMS, but not inside of itself: that charges our backend 131072 for each 128 KiB.
-//!
-//! ```text
-//! cargo build --release --package examples --bin blkback
-//! cargo rustc --release --package benches --bin disk_load --target x86_64-unknown-linux-gnu -- -C target-feature=+crt-static
-//! cargo xen run --count --file .../blkback --file .../disk_load .../disk /t/blkback /t/disk_load
-//! ```
+//! See `cargo xen bench`, which counts instructions: a nanosecond of dom0's processor is one.
 
 mod backend;
 mod guest;
 
 use anyhow::{Context, Result, bail};
 use backend::{Backend, Image};
-use guest::{Guest, Phase};
-use serde::Serialize;
+use benches::results::{self, Measured};
+use guest::Guest;
 use std::env;
-use std::io::{Write, stdout};
-
-/// What was measured of one backend.
-#[derive(Debug, Serialize)]
-struct Disk {
-    backend: &'static str,
-    phases: Vec<Phase>,
-}
 
 fn main() -> Result<()> {
     let arguments: Vec<_> = env::args().skip(1).collect();
@@ -51,9 +36,7 @@ fn main() -> Result<()> {
         };
         let backend = backend.with_context(|| format!("cannot start the backend: {name}"))?;
         let phases = guest.watch().with_context(|| format!("{name}: {}", backend.log()))?;
-        disks.push(Disk { backend: name, phases });
+        disks.push(results::Backend { name: name.to_owned(), phases });
     }
-    serde_json::to_writer_pretty(stdout(), &disks)?;
-    writeln!(stdout())?;
-    Ok(())
+    Ok(Measured::Disk(disks).print()?)
 }

@@ -1,6 +1,5 @@
-//! The way to the guest's data: by copying it (`copy`, `keep`: both through a `buffer`), or by mapping it (`map`).
+//! The way to the guest's data: by copying it (`copy`), or by mapping it, for a batch (`map`) or for good (`keep`).
 
-mod buffer;
 mod copy;
 mod keep;
 mod map;
@@ -13,10 +12,10 @@ use xen_gnttab::{DomId, Gnttab};
 
 use super::batch::Piece;
 use super::disk::{Disk, Extent};
+use crate::blkif::SECTOR_SIZE;
 
-use buffer::BufferWindow;
-use copy::GrantCopier;
-use keep::KeptPages;
+use copy::CopyWindow;
+use keep::KeepWindow;
 use map::MapWindow;
 
 /// How data moves between the guest and the disk.
@@ -26,7 +25,7 @@ pub enum Transfer {
     Copy,
     /// The guest's pages are mapped, and file I/O goes straight there.
     Map,
-    /// The guest's pages stay mapped, and we copy; with a guest that does not take part in this, Xen copies.
+    /// The guest's pages stay mapped, and file I/O goes straight there; with a guest that does not take part in this, Xen copies.
     Keep,
 }
 
@@ -34,8 +33,8 @@ impl Transfer {
     /// A window onto the pages of `domain`, which may be kept mapped or not.
     pub(super) fn window(self, gnttab: Gnttab, domain: DomId, may_keep: bool) -> Box<dyn Window> {
         match self {
-            Self::Keep if may_keep => Box::new(BufferWindow::new(KeptPages::new(gnttab, domain))),
-            Self::Copy | Self::Keep => Box::new(BufferWindow::new(GrantCopier::new(gnttab, domain))),
+            Self::Keep if may_keep => Box::new(KeepWindow::new(gnttab, domain)),
+            Self::Copy | Self::Keep => Box::new(CopyWindow::new(gnttab, domain)),
             Self::Map => Box::new(MapWindow::new(gnttab, domain)),
         }
     }
@@ -68,4 +67,10 @@ pub(super) trait Window: Send + fmt::Debug {
 /// The error for a place that no piece has.
 fn misplaced() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "no data at this place")
+}
+
+fn bytes(extent: Extent) -> io::Result<usize> {
+    usize::try_from(extent.sectors())
+        .map(|sectors| sectors * usize::from(SECTOR_SIZE))
+        .map_err(|_| misplaced())
 }

@@ -1,13 +1,9 @@
-//! `linear`: what an item costs as there are more of them, on any machine, with a fake kernel that does nothing.
-//!
-//! ```text
-//! cargo run --release --package benches --features fake --bin linear
-//! ```
+//! What an item costs as there are more of them.
 #![expect(unsafe_code, reason = "puts memfds in the devices' place, and plays the hypervisor")]
-#![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+use crate::memfd;
 use anyhow::Result;
-use std::os::fd::OwnedFd;
+use benches::results::Items;
 use std::time::{Duration, Instant};
 use xen_call::Xencall;
 use xen_ctrl::Xenctrl;
@@ -22,27 +18,22 @@ use xen_sys::zerocopy::{FromZeros, IntoBytes};
 /// The numbers of items.
 const COUNTS: [u32; 7] = [16, 64, 256, 1000, 4096, 16384, 65536];
 
-fn main() -> Result<()> {
-    print!("{:28}", "ns per item");
-    for count in COUNTS {
-        print!("{count:>8}");
-    }
-    println!();
-    row("map and unmap frames", 65536, frames)?;
-    row("take and unmask ports", 4096, ports)?;
-    row("map and unmap grants", 4096, grants)?;
-    row("list domains", 1000, domains)
+pub(crate) fn items() -> Result<Vec<Items>> {
+    Ok(vec![
+        row("map and unmap frames", 65536, frames)?,
+        row("take and unmask ports", 4096, ports)?,
+        row("map and unmap grants", 4096, grants)?,
+        row("list domains", 1000, domains)?,
+    ])
 }
 
 /// Measures an operation with more and more items, up to `most`.
-fn row(name: &str, most: u32, measure: fn(usize) -> Result<Duration>) -> Result<()> {
-    print!("{name:28}");
-    for count in COUNTS.into_iter().filter(|count| *count <= most) {
-        let nanoseconds = 1e9 * measure(count.try_into()?)?.as_secs_f64();
-        print!("{:>8.1}", nanoseconds / f64::from(count));
-    }
-    println!();
-    Ok(())
+fn row(name: &str, most: u32, measure: fn(usize) -> Result<Duration>) -> Result<Items> {
+    let nanoseconds = COUNTS.into_iter().filter(|&count| count <= most).map(|count| {
+        let time = 1e9 * measure(count.try_into()?)?.as_secs_f64();
+        Ok((count, time / f64::from(count)))
+    });
+    Ok(Items { name: name.to_owned(), nanoseconds: nanoseconds.collect::<Result<_>>()? })
 }
 
 /// The least time that an operation takes, of many tries.
@@ -53,12 +44,6 @@ fn least(mut operation: impl FnMut()) -> Duration {
         start.elapsed()
     });
     tries.min().unwrap_or_default()
-}
-
-fn memfd(bytes: u64) -> Result<OwnedFd> {
-    let fd = rustix::fs::memfd_create("xen", rustix::fs::MemfdFlags::CLOEXEC)?;
-    rustix::fs::ftruncate(&fd, bytes)?;
-    Ok(fd)
 }
 
 /// The fake kernel says that all frames are mapped. Their memory is never touched.
