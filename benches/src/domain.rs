@@ -13,13 +13,18 @@ use {
 };
 
 /// An HVM domain that has memory and one vCPU, and never ran. It ends with this.
-pub(crate) struct BareDomain {
+#[derive(Debug)]
+pub struct BareDomain {
     domain: CreatedDomain<'static>,
 }
 
 impl BareDomain {
     /// With so many frames, from number 0 on: some times 512, or fewer than that.
-    pub(crate) fn new(frames: u64) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Xen's.
+    pub fn new(frames: u64) -> Result<Self> {
         let xen: &'static Xenctrl = Box::leak(Box::new(Xenctrl::open()?));
         let domain = xen.create_domain(&CreateDomain::new(DomainKind::Hvm))?;
         domain.set_max_vcpus(1)?;
@@ -33,11 +38,14 @@ impl BareDomain {
         Ok(Self { domain })
     }
 
-    pub(crate) fn id(&self) -> DomId {
+    /// Its number.
+    #[must_use]
+    pub fn id(&self) -> DomId {
         self.domain.id()
     }
 
-    pub(crate) fn domain(&self) -> &CreatedDomain<'static> {
+    /// Its handle.
+    pub fn domain(&self) -> &CreatedDomain<'static> {
         &self.domain
     }
 }
@@ -45,8 +53,21 @@ impl BareDomain {
 /// What runs without a kernel.
 #[cfg(target_arch = "x86_64")]
 impl BareDomain {
+    /// One that reads a port again and again, as soon as it is unpaused.
+    ///
+    /// # Errors
+    ///
+    /// Xen's.
+    pub fn reading_port(port: u16) -> Result<Self> {
+        let guest = Self::new(64)?;
+        let [low, high] = port.to_le_bytes();
+        // mov edx, port; in eax, dx; jmp to the `in`
+        guest.set_code(&[0xba, low, high, 0, 0, 0xed, 0xeb, 0xfd])?;
+        Ok(guest)
+    }
+
     /// Its vCPU will begin with these instructions: 32 bits, no paging, segments of 4 GiB.
-    pub(crate) fn set_code(&self, code: &[u8]) -> Result<()> {
+    fn set_code(&self, code: &[u8]) -> Result<()> {
         const PLACE: u64 = 1;
         let page = ForeignMemory::open()?.map(self.id(), &[Gfn::new(PLACE)])?;
         page.copy_from_slice(0, code)?;

@@ -16,6 +16,7 @@ pub mod results;
 mod system_calls;
 pub mod threads;
 
+pub use domain::BareDomain;
 pub use guest::Guest;
 pub use measure::run;
 pub use system_calls::SystemCalls;

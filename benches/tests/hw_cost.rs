@@ -2,15 +2,18 @@
 //!
 //! The numbers are the optimum: what the kernel's interface cannot do with fewer.
 
+#[cfg(target_arch = "x86_64")]
+use benches::BareDomain;
 use benches::{Guest, SystemCalls};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::time::Duration;
 use xen_call::{Multicall, Xencall, version};
 use xen_ctrl::Xenctrl;
+use xen_ctrl::domain::DomainList;
 use xen_evtchn::{DomId, EventChannel, Evtchn, Port};
 use xen_foreignmem::{ForeignMemory, Gfn, GrantTableFrames, Resource};
-use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages};
+use xen_gnttab::{CopySegment, Gntalloc, Gnttab, Grant, SharedPages, SharedParts};
 use xen_sys::xen_public::version::{FeatureInfo, FillVarBuf};
 
 #[global_allocator]
@@ -148,7 +151,23 @@ fn grants() {
             "copy {count}"
         );
     }
-    drop(mapping);
+    let file = std::fs::File::options().read(true).write(true).create(true).truncate(true).open("/tmp/cost");
+    let file = file.expect("a file");
+    let each: Vec<_> = pages.grants()[..64].iter().map(|page| gnttab.map(DomId::ZERO, &[*page])).collect();
+    let each: Vec<_> = each.into_iter().collect::<Result<_, _>>().expect("mapped");
+    let write = || {
+        let mut parts = SharedParts::with_capacity(64 * 4);
+        for page in &each {
+            parts.push(page, 0, page.len()).expect("inside");
+        }
+        parts.write_to_file(&file, 0).expect("written")
+    };
+    assert_eq!(
+        meter.measure(write).1,
+        cost(1, 1),
+        "a file from many mappings: pwritev, and the list of parts"
+    );
+    drop((mapping, each));
 
     let gntalloc = Gntalloc::open().expect("the device");
     let share = || drop(gntalloc.share(DomId::ZERO, 4).expect("shared"));
@@ -183,6 +202,55 @@ fn hypercalls() {
     assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE, 1), "one file, the other only when it is needed");
     let open = || drop(Xenctrl::open().expect("opened"));
     assert_eq!(meter.measure(open).1, cost(OPEN_AND_CLOSE + 1, 1), "and the hypervisor's version");
+}
+
+#[test]
+#[ignore = "needs Xen dom0"]
+fn control() {
+    let mut meter = Meter::new();
+    let xen = Xenctrl::open().expect("the device");
+    let dom0 = xen.domain(DomId::ZERO);
+    assert_eq!(meter.measure(|| dom0.info().expect("information")).1, cost(1, 0), "domain information");
+    let mut list = DomainList::new(&xen).expect("memory");
+    let read = || list.read().expect("the list").len();
+    assert_eq!(meter.measure(read).1, cost(1, 1), "all domains in one call, and the list of them");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+#[ignore = "needs Xen dom0"]
+fn device_models() {
+    use xen_ctrl::devicemodel::{Buffering, DeviceModel, MemoryType, PageRun};
+
+    const PORT: u16 = 0x510;
+    let mut meter = Meter::new();
+    let guest = BareDomain::reading_port(PORT).expect("a domain");
+    let model = DeviceModel::open(guest.id()).expect("the device");
+    let run = PageRun { first: Gfn::new(9), count: 1 };
+    let set = || model.set_memory_type(run, MemoryType::Ram).expect("set");
+    assert_eq!(meter.measure(set).1, cost(1, 0), "an operation without a list");
+    assert_eq!(
+        meter.measure(|| model.modified_memory(&[run]).expect("told")).1,
+        cost(1, 0),
+        "one with a list"
+    );
+
+    let mut server = model.create_ioreq_server(Buffering::Off).expect("a server");
+    server.map_ports(PORT..=PORT + 3).expect("mapped");
+    server.enable().expect("enabled");
+    guest.domain().unpause().expect("runs");
+    server.wait(None).expect("waited");
+    let answer = || {
+        let request = loop {
+            match server.next_request() {
+                Some(request) => break request,
+                None => server.wait(None).expect("waited"),
+            };
+        };
+        request.respond(7).expect("answered");
+        server.wait(None).expect("waited");
+    };
+    assert_eq!(meter.measure(answer).1, cost(4, 0), "notify, poll, read and write for a request");
 }
 
 #[test]

@@ -80,15 +80,6 @@ fn bare<O: DmOperation>(guest: &Rc<BareDomain>, operation: &O, list: Vec<Modifie
 
 const PORT: u16 = 0x510;
 
-/// A guest that reads a port again and again, as soon as it runs.
-fn reader() -> Result<BareDomain> {
-    let guest = BareDomain::new(64)?;
-    let [low, high] = PORT.to_le_bytes();
-    // mov edx, PORT; in eax, dx; jmp to the `in`
-    guest.set_code(&[0xba, low, high, 0, 0, 0xed, 0xeb, 0xfd])?;
-    Ok(guest)
-}
-
 /// A guest reads a port: from one answer, through the guest, to its next request.
 fn round_trip() -> Result<Operation> {
     let ours = Side::prepared(Ours::new()?, |_| (), Ours::answer);
@@ -109,7 +100,7 @@ struct Ours {
 
 impl Ours {
     fn new() -> Result<Self> {
-        let guest = reader()?;
+        let guest = BareDomain::reading_port(PORT)?;
         let mut server = DeviceModel::open(guest.id())?.create_ioreq_server(Buffering::Off)?;
         server.map_ports(PORT..=PORT + 3)?;
         server.enable()?;
@@ -143,7 +134,7 @@ struct C {
 
 impl C {
     fn new() -> Result<Self> {
-        let guest = reader()?;
+        let guest = BareDomain::reading_port(PORT)?;
         let domain = guest.id().get();
         let model = c::DeviceModel::open(domain)?;
         let server = model.create_ioreq_server()?;
@@ -188,7 +179,7 @@ struct Floor {
 
 impl Floor {
     fn new() -> Result<Self> {
-        let guest = reader()?;
+        let guest = BareDomain::reading_port(PORT)?;
         let file = ForeignMemory::open()?;
         let mut server = CreateIoreqServer::default();
         file.device().dm_op(guest.id(), &mut server, None)?;
