@@ -242,6 +242,7 @@ impl Drop for Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use xen_sys::linux::fake;
 
     #[test]
     fn the_first_run_that_is_long_enough_is_found() {
@@ -257,6 +258,53 @@ mod tests {
                 assert_eq!(first_run(mask(start, length) & !(1 << start), length), None);
             }
         }
+    }
+
+    #[test]
+    fn a_thread_maps_a_slab_of_its_own_and_uses_another_if_it_cannot() {
+        let pool = Pool::default();
+        let slab = || pool.lend(8).map(|loan| loan.claim.units.slab);
+        assert_eq!(slab(), None);
+        pool.grow(None, 8);
+        assert_eq!(slab(), Some(0));
+        FIRST.set(3); // it has met others there
+        assert_eq!(slab(), None, "to be mapped");
+        let no_memory = fake::install(|_| Err(io::ErrorKind::OutOfMemory.into()));
+        pool.grow(None, 8);
+        assert_eq!((slab(), FIRST.get()), (Some(0), 0));
+        drop(no_memory);
+        FIRST.set(3);
+        pool.grow(None, 8);
+        assert_eq!((slab(), FIRST.get()), (Some(3), 3));
+        let all = pool.lend(PER_SLAB * UNIT).expect("the whole slab");
+        assert_eq!((slab(), FIRST.get()), (Some(0), 0), "the first one is full");
+        drop(all);
+    }
+
+    #[test]
+    fn threads_do_not_get_the_same_units() {
+        let pool = Pool::default();
+        std::thread::scope(|scope| {
+            for mark in 1_u8..=4 {
+                let pool = &pool;
+                scope.spawn(move || {
+                    for _ in 0..20_000 {
+                        let Some(loan) = pool.lend(8) else {
+                            pool.grow(None, 8);
+                            continue;
+                        };
+                        let place = loan.address();
+                        // SAFETY: the unit is ours until the loan ends.
+                        unsafe { place.write_volatile(mark) };
+                        std::thread::yield_now();
+                        // SAFETY: as above.
+                        let seen = unsafe { place.read_volatile() };
+                        assert_eq!(seen, mark, "somebody else's");
+                    }
+                });
+            }
+        });
+        assert!(pool.slabs.iter().all(|slab| slab.taken.load(Ordering::Relaxed) == 0), "all are back");
     }
 
     /// `length` ones, `start` zeros below them.
