@@ -121,13 +121,17 @@ impl<A: Access> MapCache<A> {
         self.plan.domain
     }
 
-    /// Copies a value out.
+    /// Copies a value out: an aligned one of 1, 2, 4 or 8 bytes in one access.
     ///
     /// # Errors
     ///
     /// [`Error::NotPresent`] if there is no memory; [`Error::AddressOverflow`]; and what mapping fails with:
     /// [`Error::Map`], [`Error::Restricted`], [`Error::LockedDown`].
     pub fn read<T: FromBytes + IntoBytes>(&self, address: u64) -> Result<T, Error> {
+        let piece = Piece::at(address);
+        if piece.offset + size_of::<T>() <= BUCKET_SIZE {
+            return self.access(piece, PartialMapping::read);
+        }
         let mut value = T::new_zeroed();
         self.copy_to_slice(address, value.as_mut_bytes())?;
         Ok(value)
@@ -276,12 +280,16 @@ impl<A: Access> MapCache<A> {
 }
 
 impl MapCache<ReadWrite> {
-    /// Copies a value in.
+    /// Copies a value in: an aligned one of 1, 2, 4 or 8 bytes in one access.
     ///
     /// # Errors
     ///
     /// As [`MapCache::copy_from_slice`].
     pub fn write<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Error> {
+        let piece = Piece::at(address);
+        if piece.offset + size_of::<T>() <= BUCKET_SIZE {
+            return self.access(piece, |mapping, offset| mapping.write(offset, value));
+        }
         self.copy_from_slice(address, value.as_bytes())
     }
 

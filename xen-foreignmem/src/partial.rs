@@ -98,6 +98,7 @@ impl<A: Access> PartialMapping<A> {
     /// # Errors
     ///
     /// [`Error::NotMapped`], [`Error::Access`].
+    #[inline]
     pub fn read<T: FromBytes>(&self, offset: usize) -> Result<T, Error> {
         Ok(self.part(offset, size_of::<T>())?.read(offset)?)
     }
@@ -107,6 +108,7 @@ impl<A: Access> PartialMapping<A> {
     /// # Errors
     ///
     /// [`Error::NotMapped`], [`Error::Access`]; nothing is copied then.
+    #[inline]
     pub fn copy_to_slice(&self, offset: usize, target: &mut [u8]) -> Result<(), Error> {
         Ok(self.part(offset, target.len())?.copy_to_slice(offset, target)?)
     }
@@ -127,6 +129,7 @@ impl PartialMapping<ReadWrite> {
     /// # Errors
     ///
     /// [`Error::NotMapped`], [`Error::Access`]; nothing is written then.
+    #[inline]
     pub fn write<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<(), Error> {
         Ok(self.part(offset, size_of::<T>())?.write(offset, value)?)
     }
@@ -136,6 +139,7 @@ impl PartialMapping<ReadWrite> {
     /// # Errors
     ///
     /// [`Error::NotMapped`], [`Error::Access`]; nothing is written then.
+    #[inline]
     pub fn copy_from_slice(&self, offset: usize, source: &[u8]) -> Result<(), Error> {
         Ok(self.part(offset, source.len())?.copy_from_slice(offset, source)?)
     }

@@ -177,11 +177,13 @@ impl<A: Access> SharedMemory<A> {
         (page < self.pages).then(|| self.mapping.as_mut_ptr().wrapping_add(page * self.stride))
     }
 
-    /// Copies a value out.
+    /// Copies a value out. One of 1, 2, 4 or 8 bytes at an offset that is a multiple of its size is read in one access; of others,
+    /// parts can be newer than the rest.
     ///
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`].
+    #[inline]
     pub fn read<T: FromBytes>(&self, offset: usize) -> Result<T, AccessError> {
         let mut value = MaybeUninit::<T>::uninit();
         let target = value.as_mut_ptr().cast::<u8>();
@@ -189,7 +191,7 @@ impl<A: Access> SharedMemory<A> {
             // SAFETY: the pieces add up to the size of `T`, so `at + length` stays inside the value.
             let target = unsafe { target.add(at) };
             // SAFETY: a piece is mapped for as long as `self`; the value is this function's own.
-            unsafe { transfer::copy(source, target, length) };
+            unsafe { transfer::load(source, target, length) };
         })?;
         // SAFETY: all bytes are written, and every byte pattern is a `T` (`FromBytes`).
         Ok(unsafe { value.assume_init() })
@@ -269,14 +271,21 @@ impl<A: Access> SharedMemory<A> {
 }
 
 impl SharedMemory<ReadWrite> {
-    /// Copies a value in.
+    /// Copies a value in. One of 1, 2, 4 or 8 bytes at an offset that is a multiple of its size is written in one access; of others,
+    /// the other side can see parts before the rest.
     ///
     /// # Errors
     ///
     /// [`AccessError::OutOfBounds`]; nothing is written then.
     #[inline]
     pub fn write<T: IntoBytes + Immutable>(&self, offset: usize, value: &T) -> Result<(), AccessError> {
-        self.copy_from_slice(offset, value.as_bytes())
+        let source = value.as_bytes().as_ptr();
+        self.pieces(offset, size_of::<T>(), |target, at, length| {
+            // SAFETY: the pieces add up to the size of `T`, so `at + length` stays inside the value.
+            let source = unsafe { source.add(at) };
+            // SAFETY: a piece is mapped writable for as long as `self`; the value is borrowed.
+            unsafe { transfer::store(source, target, length) };
+        })
     }
 
     /// Copies bytes in, at the speed of `memcpy`.

@@ -7,11 +7,13 @@
 mod native;
 #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
 mod portable;
+mod word;
 
 #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
 pub(in crate::linux) use native::{copy, fill};
 #[cfg(any(not(any(target_arch = "x86_64", target_arch = "aarch64")), miri))]
 pub(in crate::linux) use portable::{copy, fill};
+pub(in crate::linux) use word::{load, store};
 
 #[cfg(test)]
 #[expect(unsafe_code, reason = "calls them")]

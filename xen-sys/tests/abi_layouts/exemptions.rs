@@ -34,6 +34,8 @@ pub(crate) const NOT_OF_THE_ABI: &[(&str, &str)] = &[
     // The crate's own
     ("GrantStatus::UNKNOWN", "our word for an outcome that nobody told"),
     ("GuestMemory::NULL", "no number"),
+    ("IoVector", "the C library's, for system calls that are not Xen's"),
+    ("MOST_VECTORS", "as above"),
     ("VAR_BUF_BYTES", "the room that we give to answers"),
     ("FEW", "when requests are built on the stack"),
     ("SMALL", "when requests are built on the stack"),

@@ -94,15 +94,18 @@ impl SharedMemory {
 /// ```
 #[derive(Debug)]
 pub struct SharedParts<'a, A: Access = ReadWrite> {
-    parts: Vec<Part>,
+    parts: Vec<IoVector>,
     length: usize,
     memory: PhantomData<&'a SharedMemory<A>>,
 }
 
+/// `UIO_MAXIOV`: so many the kernel takes at a time.
+const MOST_VECTORS: usize = 1024;
+
 /// `struct iovec`
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct Part {
+struct IoVector {
     address: *mut c_void,
     length: usize,
 }
@@ -141,7 +144,7 @@ impl<'a, A: Access> SharedParts<'a, A> {
         let outside = AccessError::OutOfBounds { offset, length, available: usize::MAX - self.length };
         let sum = self.length.checked_add(length).ok_or(outside)?;
         memory.pieces(offset, length, |address, _, length| {
-            self.parts.push(Part { address: address.cast(), length });
+            self.parts.push(IoVector { address: address.cast(), length });
         })?;
         self.length = sum;
         Ok(())
@@ -171,7 +174,7 @@ impl<'a, A: Access> SharedParts<'a, A> {
         let whole = whole.count();
         self.parts.drain(..whole);
         if let Some(first) = self.parts.first_mut() {
-            *first = Part { address: first.address.wrapping_byte_add(left), length: first.length - left };
+            *first = IoVector { address: first.address.wrapping_byte_add(left), length: first.length - left };
         }
     }
 
@@ -193,12 +196,11 @@ impl<'a, A: Access> SharedParts<'a, A> {
     fn in_chunks(
         &self,
         position: u64,
-        transfer: impl Fn(*const Part, i32, i64) -> isize,
+        transfer: impl Fn(*const IoVector, i32, i64) -> isize,
     ) -> io::Result<usize> {
-        const MOST: usize = 1024;
         let mut place = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
         let mut done = 0;
-        for parts in self.parts.chunks(MOST) {
+        for parts in self.parts.chunks(MOST_VECTORS) {
             let wanted: usize = parts.iter().map(|part| part.length).sum();
             let count = i32::try_from(parts.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
             let moved = match usize::try_from(transfer(parts.as_ptr(), count, place)) {
@@ -240,6 +242,6 @@ impl SharedParts<'_> {
 unsafe extern "C" {
     fn pread(fd: i32, buffer: *mut c_void, length: usize, offset: i64) -> isize;
     fn pwrite(fd: i32, buffer: *const c_void, length: usize, offset: i64) -> isize;
-    fn preadv(fd: i32, parts: *const Part, count: i32, offset: i64) -> isize;
-    fn pwritev(fd: i32, parts: *const Part, count: i32, offset: i64) -> isize;
+    fn preadv(fd: i32, parts: *const IoVector, count: i32, offset: i64) -> isize;
+    fn pwritev(fd: i32, parts: *const IoVector, count: i32, offset: i64) -> isize;
 }
