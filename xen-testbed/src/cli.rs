@@ -89,7 +89,13 @@ pub(crate) struct Boot {
     pub(crate) count: bool,
 
     /// Virtual processors of dom0. With 2, none is left for tests of cpupools
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=2))]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value_t = 1,
+        conflicts_with = "count",
+        value_parser = clap::value_parser!(u32).range(1..=2)
+    )]
     pub(crate) vcpus: u32,
 
     /// Boot anew instead of resuming the machine that was saved after its first boot

@@ -27,6 +27,8 @@ const CAPACITY: u64 = 4 << 30;
 pub(crate) struct Payload {
     cpio: Cpio<BufWriter<File>>,
     architecture: Architecture,
+    /// Where programs' libraries are looked for, before the usual folders.
+    libraries: Vec<PathBuf>,
     scripts: usize,
 }
 
@@ -42,7 +44,12 @@ impl Payload {
         let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let mut cpio = Cpio::new(BufWriter::new(file));
         cpio.directory("t/.run")?;
-        Ok(Self { cpio, architecture, scripts: 0 })
+        Ok(Self { cpio, architecture, libraries: Vec::new(), scripts: 0 })
+    }
+
+    /// Has the libraries of programs looked for in this folder as well, before the usual ones.
+    pub(crate) fn look_into(&mut self, folder: PathBuf) {
+        self.libraries.push(folder);
     }
 
     /// What the user named: with a slash it is a program of this host and is copied, otherwise a command of dom0.
@@ -73,7 +80,8 @@ impl Payload {
                 self.architecture.gnu()
             );
         }
-        let mut libraries = Libraries::new(library_folders(path, machine));
+        let folders = self.libraries.iter().cloned().chain(library_folders(path, machine));
+        let mut libraries = Libraries::new(folders.collect());
         let needs = libraries.add(path)?;
         let Some(interpreter) = needs.interpreter else { return Ok(Invocation::new(&place, arguments)) };
         if needs.libraries.iter().any(|library| library == GNU_C_LIBRARY) {
@@ -82,8 +90,17 @@ impl Payload {
         for (name, library) in libraries.found() {
             self.cpio.copy_program(Path::new(PRIVATE_LIBRARIES).join(name), library)?;
         }
-        let loader = Path::new(PRIVATE_LIBRARIES).join(interpreter.file_name().unwrap_or_default());
-        self.cpio.copy_program(&loader, &interpreter)?;
+        let name = interpreter.file_name().unwrap_or_default();
+        let loader = Path::new(PRIVATE_LIBRARIES).join(name);
+        let interpreter = Some(interpreter.clone())
+            .filter(|path| path.exists())
+            .or_else(|| libraries.place(name))
+            .with_context(|| {
+                format!("{} needs {}, which is not here", path.display(), interpreter.display())
+            })?;
+        if !self.cpio.contains(&loader) {
+            self.cpio.copy_program(&loader, &interpreter)?;
+        }
         // dom0 has another C library: the program is started by the loader that belongs to its own
         let mut words = vec!["--library-path".to_owned(), format!("/{PRIVATE_LIBRARIES}"), place];
         words.extend_from_slice(arguments);

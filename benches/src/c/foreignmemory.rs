@@ -61,6 +61,10 @@ impl ForeignMemory {
     }
 
     /// Maps the page of a server's synchronous requests, for the rest of the program.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "device models are measured on x86 only")
+    )]
     pub(crate) fn map_requests(&self, domain: u16, server: u16) -> Result<NonNull<u8>> {
         const IOREQ_SERVER: c_uint = 0;
         const FIRST_PAGE_OF_REQUESTS: c_ulong = 1;

@@ -31,6 +31,7 @@ use std::{fs, io};
 macro_rules! library {
     ($name:ident { $(fn $function:ident($($argument:ty),* $(,)?) -> $answer:ty;)* }) => {
         #[allow(clippy::struct_field_names, reason = "the names are C's")]
+        #[allow(dead_code, reason = "device models are measured on x86 only")]
         pub(super) struct $name {
             $(pub(super) $function: unsafe extern "C" fn($($argument),*) -> $answer,)*
         }

@@ -137,6 +137,7 @@ impl Session<'_> {
         (boot.count, boot.vcpus) = (count, vcpus);
         let archive = self.folder.path().join("payload");
         let mut payload = Payload::create(&archive, cell.architecture)?;
+        self.toolchain.libraries().into_iter().for_each(|folder| payload.look_into(folder));
         let invocation = payload.program(program, "t", arguments)?;
         let script = payload.script(&environment(&boot), &invocation)?;
         for file in boot.file.iter().chain(files) {

@@ -1,6 +1,7 @@
 //! What an ELF program needs in order to start: its interpreter and its libraries.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,13 +76,17 @@ impl Libraries {
         if self.found.contains_key(name) {
             return Ok(());
         }
-        let Some(path) = self.folders.iter().map(|folder| folder.join(name)).find(|path| path.exists())
-        else {
+        let Some(path) = self.place(OsStr::new(name)) else {
             let folders: Vec<_> = self.folders.iter().map(|folder| folder.display().to_string()).collect();
             bail!("the shared library {name} is in none of {}", folders.join(", "));
         };
         self.found.insert(name.to_owned(), path.clone());
         self.add(&path).map(|_| ())
+    }
+
+    /// Where a file of that name is in the folders.
+    pub(crate) fn place(&self, name: &OsStr) -> Option<PathBuf> {
+        self.folders.iter().map(|folder| folder.join(name)).find(|path| path.exists())
     }
 
     /// Name and place of each library found.

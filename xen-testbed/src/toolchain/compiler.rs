@@ -21,7 +21,8 @@ pub(crate) fn c_compiler(cache: &Cache, architecture: Architecture) -> Result<Pa
         for package in packages_in(downloads)? {
             unpack(&package, into, |path| !path.starts_with("usr/share"))?;
         }
-        write_starter(into, STARTER, &program)
+        // the linker looks there for what its script of the shared C library names
+        write_starter(into, STARTER, &program, "\"--sysroot=$root\"")
     };
     let order = Order {
         place: format!("compiler/{}", architecture.gnu()),
@@ -40,3 +41,8 @@ pub(crate) fn c_compiler(cache: &Cache, architecture: Architecture) -> Result<Pa
 }
 
 const STARTER: &str = "cc";
+
+/// Where the shared libraries of a [`c_compiler`] from the archive are, for programs that are linked to them.
+pub(crate) fn shared_libraries(compiler: &Path, architecture: Architecture) -> Option<PathBuf> {
+    Some(compiler.parent()?.join(format!("usr/{}/lib", architecture.multiarch())))
+}

@@ -44,6 +44,11 @@ impl Toolchain {
         Self { architecture: Architecture::Amd64, c_compiler: None, rust_compiler: None }
     }
 
+    /// Where programs for another architecture find their libraries here. `None`: where this machine's programs do.
+    pub(crate) fn libraries(&self) -> Option<PathBuf> {
+        compiler::shared_libraries(self.c_compiler.as_deref()?, self.architecture)
+    }
+
     /// Makes `cargo` use this toolchain.
     pub(crate) fn apply<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
         let name = self.architecture.target().replace('-', "_");

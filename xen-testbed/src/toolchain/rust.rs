@@ -71,7 +71,7 @@ fn collection(
         for package in packages_in(downloads)? {
             unpack(&package, into, |path| !path.starts_with("usr/share"))?;
         }
-        if seed == LIBRARY { Ok(()) } else { write_starter(into, STARTER, "usr/bin/rustc") }
+        if seed == LIBRARY { Ok(()) } else { write_starter(into, STARTER, "usr/bin/rustc", "") }
     };
     let order = Order {
         place: format!("rust/{}", architecture.gnu()),
