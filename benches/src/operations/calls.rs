@@ -161,5 +161,6 @@ fn list(xen: &'static Xenctrl, population: &Population, count: u32) -> Result<Op
         let mut records = c::DomainRecords::new(ROOM);
         Side::new(move || assert_eq!(c.domains(&mut records), expected))
     });
-    Ok(Operation::new(format!("list of {count} domains"), ours).units(count).c(c).floor(floor))
+    let domains = if count == 1 { "domain" } else { "domains" };
+    Ok(Operation::new(format!("list of {count} {domains}"), ours).units(count).c(c).floor(floor))
 }

@@ -26,7 +26,7 @@ pub fn chart(comparison: &Comparison) -> String {
     let mut svg = format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {}"><style>{STYLE}</style>
 <text class="title" x="10" y="24">Instructions of program, kernel and hypervisor, as a part of those with the C libraries</text>
-<text class="number" x="10" y="44">{}. Bars: these crates. Marks: bare system calls. Dashed: the C libraries.</text>
+<text class="number" x="10" y="44">{}. Bars: these crates, cut off at {LONGEST}. Marks: bare system calls. Dashed: the C libraries.</text>
 "#,
         bottom + 20,
         escape(&comparison.title()),

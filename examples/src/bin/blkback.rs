@@ -26,7 +26,7 @@ struct Arguments {
     #[arg(long)]
     read_only: bool,
     /// How data moves between the guest and the image.
-    #[arg(long, value_enum, default_value = "copy")]
+    #[arg(long, value_enum, default_value = "keep")]
     transfer: Transfer,
     /// Rings that the guest may use, each with a thread of ours.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
