@@ -11,7 +11,7 @@ use crate::image::{Image, run};
 use crate::report::{part, step};
 
 /// The disks, and how the data of each moves.
-const DISKS: [(&str, &str); 2] = [("xvda", "copy"), ("xvdb", "map")];
+const DISKS: [(&str, &str); 3] = [("xvda", "copy"), ("xvdb", "keep"), ("xvdc", "map")];
 /// For what the guest does. Under emulation, everything takes its time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
