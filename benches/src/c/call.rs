@@ -1,10 +1,9 @@
 //! libxencall
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::library;
-use anyhow::{Context, Result};
+use super::{Handle, library};
+use anyhow::Result;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
 
 library!(Functions {
     fn xencall_open(*mut c_void, c_uint) -> *mut c_void;
@@ -14,15 +13,15 @@ library!(Functions {
 
 pub(crate) struct Call {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl Call {
     pub(crate) fn open() -> Result<Self> {
         let functions = Functions::load("libxencall.so.1")?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xencall_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xencall_open")? })
+        // SAFETY: the functions belong together.
+        let handle = unsafe { Handle::open("xencall", functions.xencall_open, functions.xencall_close) }?;
+        Ok(Self { functions, handle })
     }
 
     /// The hypervisor's version.
@@ -32,12 +31,5 @@ impl Call {
         let version = unsafe { (self.functions.xencall2)(self.handle.as_ptr(), XEN_VERSION, 0, 0) };
         assert!(version > 0);
         version
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xencall_close)(self.handle.as_ptr()) };
     }
 }

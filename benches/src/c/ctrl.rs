@@ -1,10 +1,10 @@
 //! libxenctrl
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::{ctrl_file, library};
-use anyhow::{Context, Result};
+use super::{Handle, ctrl_file, library};
+use anyhow::Result;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
+use std::ptr::null_mut;
 
 library!(Functions {
     fn xc_interface_open(*mut c_void, *mut c_void, c_uint) -> *mut c_void;
@@ -38,7 +38,7 @@ enum Info {
 pub(crate) struct Ctrl {
     functions: Functions,
     info: Info,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl Ctrl {
@@ -49,7 +49,9 @@ impl Ctrl {
         let info = info.or_else(|_| Domains::load(&file).map(Info::First))?;
         // SAFETY: no loggers and no flags are fine.
         let handle = unsafe { (functions.xc_interface_open)(null_mut(), null_mut(), 0) };
-        Ok(Self { functions, info, handle: NonNull::new(handle).context("xc_interface_open")? })
+        // SAFETY: it was opened just now, and the function closes it.
+        let handle = unsafe { Handle::new("xc_interface", handle, functions.xc_interface_close) }?;
+        Ok(Self { functions, info, handle })
     }
 
     /// 32 of the hypervisor's features.
@@ -100,13 +102,6 @@ impl Ctrl {
             unsafe { (self.functions.xc_readconsolering)(handle, place, &raw mut count, 0, 0, null_mut()) };
         assert_eq!(status, 0);
         usize::try_from(count).expect("short")
-    }
-}
-
-impl Drop for Ctrl {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xc_interface_close)(self.handle.as_ptr()) };
     }
 }
 

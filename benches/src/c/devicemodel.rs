@@ -1,10 +1,9 @@
 //! libxendevicemodel
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::{good, library};
-use anyhow::{Context, Result};
+use super::{Handle, good, library};
+use anyhow::Result;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
 
 library!(Functions {
     fn xendevicemodel_open(*mut c_void, c_uint) -> *mut c_void;
@@ -18,16 +17,18 @@ library!(Functions {
 
 pub(crate) struct DeviceModel {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
     domain: u16,
 }
 
 impl DeviceModel {
     pub(crate) fn open(domain: u16) -> Result<Self> {
         let functions = Functions::load("libxendevicemodel.so.1")?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xendevicemodel_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xendevicemodel_open")?, domain })
+        // SAFETY: the functions belong together.
+        let handle = unsafe {
+            Handle::open("xendevicemodel", functions.xendevicemodel_open, functions.xendevicemodel_close)
+        }?;
+        Ok(Self { functions, handle, domain })
     }
 
     /// Makes a server without a ring for what nobody waits for; it ends with the domain.
@@ -68,12 +69,5 @@ impl DeviceModel {
         // SAFETY: the handle is open.
         let status = unsafe { modified(self.handle.as_ptr(), self.domain, page, 1) };
         assert_eq!(status, 0);
-    }
-}
-
-impl Drop for DeviceModel {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xendevicemodel_close)(self.handle.as_ptr()) };
     }
 }

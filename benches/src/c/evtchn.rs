@@ -1,10 +1,9 @@
 //! libxenevtchn
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::{good, library};
-use anyhow::{Context, Result};
+use super::{Handle, good, library};
+use anyhow::Result;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
 
 library!(Functions {
     fn xenevtchn_open(*mut c_void, c_uint) -> *mut c_void;
@@ -20,15 +19,16 @@ library!(Functions {
 
 pub(crate) struct Evtchn {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl Evtchn {
     pub(crate) fn open() -> Result<Self> {
         let functions = Functions::load("libxenevtchn.so.1")?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xenevtchn_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xenevtchn_open")? })
+        // SAFETY: the functions belong together.
+        let handle =
+            unsafe { Handle::open("xenevtchn", functions.xenevtchn_open, functions.xenevtchn_close) }?;
+        Ok(Self { functions, handle })
     }
 
     pub(crate) fn fd(&self) -> c_int {
@@ -70,12 +70,5 @@ impl Evtchn {
         // SAFETY: the handle is open.
         let status = unsafe { (self.functions.xenevtchn_unmask)(self.handle.as_ptr(), port) };
         assert_eq!(status, 0);
-    }
-}
-
-impl Drop for Evtchn {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xenevtchn_close)(self.handle.as_ptr()) };
     }
 }

@@ -1,7 +1,7 @@
 //! libxenforeignmemory
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::library;
+use super::{Handle, library};
 use anyhow::{Context, Result};
 use std::ffi::{c_int, c_uint, c_ulong, c_void};
 use std::ptr::{NonNull, null_mut};
@@ -16,15 +16,21 @@ library!(Functions {
 
 pub(crate) struct ForeignMemory {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl ForeignMemory {
     pub(crate) fn open() -> Result<Self> {
         let functions = Functions::load("libxenforeignmemory.so.1")?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xenforeignmemory_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xenforeignmemory_open")? })
+        // SAFETY: the functions belong together.
+        let handle = unsafe {
+            Handle::open(
+                "xenforeignmemory",
+                functions.xenforeignmemory_open,
+                functions.xenforeignmemory_close,
+            )
+        }?;
+        Ok(Self { functions, handle })
     }
 
     /// Maps frames of a domain for reading and writing; all of them. They stay mapped until [`unmap`](Self::unmap).
@@ -86,12 +92,5 @@ impl ForeignMemory {
         };
         anyhow::ensure!(!resource.is_null(), std::io::Error::last_os_error());
         NonNull::new(memory.cast()).context("xenforeignmemory_map_resource")
-    }
-}
-
-impl Drop for ForeignMemory {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xenforeignmemory_close)(self.handle.as_ptr()) };
     }
 }

@@ -1,10 +1,9 @@
 //! libxengnttab
 #![expect(unsafe_code, reason = "calls C")]
 
-use super::library;
-use anyhow::{Context, Result};
+use super::{Handle, library};
+use anyhow::Result;
 use std::ffi::{c_int, c_uint, c_void};
-use std::ptr::{NonNull, null_mut};
 
 library!(Functions {
     fn xengnttab_open(*mut c_void, c_uint) -> *mut c_void;
@@ -22,15 +21,16 @@ const FILE: &str = "libxengnttab.so.1";
 
 pub(crate) struct Gnttab {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl Gnttab {
     pub(crate) fn open() -> Result<Self> {
         let functions = Functions::load(FILE)?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xengnttab_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xengnttab_open")? })
+        // SAFETY: the functions belong together.
+        let handle =
+            unsafe { Handle::open("xengnttab", functions.xengnttab_open, functions.xengnttab_close) }?;
+        Ok(Self { functions, handle })
     }
 
     /// Maps grants of one domain for reading and writing, and unmaps them.
@@ -59,13 +59,6 @@ impl Gnttab {
     }
 }
 
-impl Drop for Gnttab {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xengnttab_close)(self.handle.as_ptr()) };
-    }
-}
-
 /// `struct xengnttab_grant_copy_segment`, from a grant to memory.
 #[repr(C)]
 pub(crate) struct CopySegment {
@@ -89,15 +82,16 @@ impl CopySegment {
 
 pub(crate) struct Gntshr {
     functions: Functions,
-    handle: NonNull<c_void>,
+    handle: Handle,
 }
 
 impl Gntshr {
     pub(crate) fn open() -> Result<Self> {
         let functions = Functions::load(FILE)?;
-        // SAFETY: no logger and no flags are fine.
-        let handle = unsafe { (functions.xengntshr_open)(null_mut(), 0) };
-        Ok(Self { functions, handle: NonNull::new(handle).context("xengntshr_open")? })
+        // SAFETY: the functions belong together.
+        let handle =
+            unsafe { Handle::open("xengntshr", functions.xengntshr_open, functions.xengntshr_close) }?;
+        Ok(Self { functions, handle })
     }
 
     /// Shares as many pages as `references` has room for, writable, and ends that.
@@ -110,12 +104,5 @@ impl Gntshr {
         // SAFETY: it was shared above, and nobody uses it.
         let status = unsafe { (self.functions.xengntshr_unshare)(handle, memory, count.unsigned_abs()) };
         assert_eq!(status, 0);
-    }
-}
-
-impl Drop for Gntshr {
-    fn drop(&mut self) {
-        // SAFETY: the handle is open, and not used again.
-        unsafe { (self.functions.xengntshr_close)(self.handle.as_ptr()) };
     }
 }

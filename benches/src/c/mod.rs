@@ -20,6 +20,7 @@ pub(crate) use devicemodel::DeviceModel;
 pub(crate) use evtchn::Evtchn;
 pub(crate) use foreignmemory::ForeignMemory;
 pub(crate) use gnttab::{CopySegment, Gntshr, Gnttab};
+use handle::Handle;
 pub(crate) use handle::{open_and_close, open_and_close_interface};
 pub(crate) use map_cache::MapCache;
 
