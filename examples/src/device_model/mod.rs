@@ -19,6 +19,23 @@ pub mod state;
 pub mod uart;
 pub mod virtio;
 
+/// What an access of `size` bytes reads, of which `byte` tells each.
+fn gather(address: u64, size: u8, mut byte: impl FnMut(u64) -> u8) -> u64 {
+    let mut value = [0; 8];
+    for (place, target) in places(address).zip(&mut value[..size.into()]) {
+        *target = byte(place);
+    }
+    u64::from_le_bytes(value)
+}
+
+/// What an access reads of bytes from a place on; behind their end, all are `beyond`.
+fn bytes_at(bytes: &[u8], offset: u64, size: u8, beyond: u8) -> u64 {
+    gather(offset, size, |place| {
+        let byte = usize::try_from(place).ok().and_then(|place| bytes.get(place));
+        byte.copied().unwrap_or(beyond)
+    })
+}
+
 /// The addresses of the bytes of an access, which wrap.
 fn places(address: u64) -> impl Iterator<Item = u64> {
     (0..).map(move |index: u64| address.wrapping_add(index))

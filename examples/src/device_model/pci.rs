@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use xen_ctrl::devicemodel::IoHandler;
 use xen_ctrl::host::PciAddress;
 
-use super::places;
 use super::state::{Saved, take};
+use super::{bytes_at, gather, places};
 
 /// The port by which a guest chooses the register of a function that it is going to access at [`CONFIG_DATA`](CONFIG_ADDRESS).
 /// Xen follows it and sorts the accesses by function. What Linux writes there it also wants to read, or it finds no PCI.
@@ -125,12 +125,7 @@ impl ConfigSpace {
 /// Addresses are offsets in the configuration space; beyond its end there are zeros.
 impl IoHandler for ConfigSpace {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let mut value = [0; 8];
-        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
-            let register = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset));
-            *byte = register.copied().unwrap_or(0);
-        }
-        u64::from_le_bytes(value)
+        bytes_at(&self.bytes, address, size, 0)
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {
@@ -209,11 +204,7 @@ pub struct ConfigAddress([u8; 4]);
 
 impl IoHandler for ConfigAddress {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let mut value = [0; 8];
-        for (port, byte) in places(address).zip(&mut value[..size.into()]) {
-            *byte = lane(port).map_or(0xff, |lane| self.0[lane]);
-        }
-        u64::from_le_bytes(value)
+        gather(address, size, |port| lane(port).map_or(0xff, |lane| self.0[lane]))
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {

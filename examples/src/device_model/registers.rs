@@ -12,8 +12,8 @@
 use xen_ctrl::devicemodel::IoHandler;
 
 use super::pci::Registers;
-use super::places;
 use super::state::{Saved, take};
+use super::{gather, places};
 
 const MAGIC: [u8; 4] = *b"XENR";
 const SCRATCH: u64 = 0x08;
@@ -52,11 +52,7 @@ impl RegisterBlock {
 
 impl IoHandler for RegisterBlock {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let mut value = [0; 8];
-        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
-            *byte = self.byte(offset).unwrap_or(0xff);
-        }
-        u64::from_le_bytes(value)
+        gather(address, size, |offset| self.byte(offset).unwrap_or(0xff))
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {

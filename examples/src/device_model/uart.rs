@@ -9,8 +9,8 @@ use vm_superio::serial::{NoEvents, SerialState};
 use vm_superio::{Serial, Trigger};
 use xen_ctrl::devicemodel::IoHandler;
 
-use super::places;
 use super::state::take;
+use super::{gather, places};
 
 /// COM1.
 pub const PORTS: RangeInclusive<u16> = 0x3f8..=0x3ff;
@@ -110,11 +110,7 @@ fn register(port: u64) -> u8 {
 /// Registers are bytes. A wider access is to several of them.
 impl<W: Write> IoHandler for Uart<W> {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let mut value = [0; 8];
-        for (port, byte) in places(address).zip(&mut value[..size.into()]) {
-            *byte = self.serial.read(register(port));
-        }
-        u64::from_le_bytes(value)
+        gather(address, size, |port| self.serial.read(register(port)))
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {

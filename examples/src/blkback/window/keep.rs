@@ -4,6 +4,7 @@
 //! bothers the hypervisor for each request.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 
 use xen_gnttab::{DomId, Error, Gnttab, GrantMapping, GrantRef, SharedParts};
@@ -58,8 +59,8 @@ impl KeepWindow {
     }
 
     fn map(&mut self, reference: GrantRef) -> Result<(), Error> {
-        if !self.pages.contains_key(&reference) {
-            self.pages.insert(reference, self.gnttab.map(self.domain, &[reference])?);
+        if let Entry::Vacant(place) = self.pages.entry(reference) {
+            place.insert(self.gnttab.map(self.domain, &[reference])?);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use xen_ctrl::devicemodel::IoHandler;
 
 use super::msix::{NO_VECTOR, VECTORS};
 use super::queue::VirtQueue;
-use crate::device_model::places;
+use crate::device_model::bytes_at;
 use crate::device_model::state::{Saved, take};
 
 /// Bytes of these registers.
@@ -158,13 +158,7 @@ fn vector(number: u16) -> u16 {
 /// Reads may be of any width; writes must be of whole registers, or of half of one of 8 bytes.
 impl IoHandler for Common {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let image = self.image();
-        let mut value = [0; 8];
-        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
-            let register = usize::try_from(offset).ok().and_then(|offset| image.get(offset));
-            *byte = register.copied().unwrap_or(0xff);
-        }
-        u64::from_le_bytes(value)
+        bytes_at(&self.image(), address, size, 0xff)
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {

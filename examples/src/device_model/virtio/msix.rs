@@ -4,8 +4,8 @@ use xen_ctrl::devicemodel::IoHandler;
 
 use super::Guest;
 use crate::device_model::pci::ConfigSpace;
-use crate::device_model::places;
 use crate::device_model::state::{Saved, take};
+use crate::device_model::{gather, places};
 
 /// The type of the capability.
 pub const CAPABILITY: u8 = 0x11;
@@ -118,11 +118,7 @@ impl Default for Msix {
 /// Addresses are offsets in the table.
 impl IoHandler for Msix {
     fn read(&mut self, address: u64, size: u8) -> u64 {
-        let mut value = [0; 8];
-        for (offset, byte) in places(address).zip(&mut value[..size.into()]) {
-            *byte = self.byte(offset).map_or(0xff, |byte| *byte);
-        }
-        u64::from_le_bytes(value)
+        gather(address, size, |offset| self.byte(offset).map_or(0xff, |byte| *byte))
     }
 
     fn write(&mut self, address: u64, size: u8, value: u64) {

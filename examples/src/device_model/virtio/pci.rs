@@ -18,8 +18,8 @@ use xen_ctrl::host::PciAddress;
 use super::common::{self, Common};
 use super::msix::Msix;
 use super::{Device, Guest};
+use crate::device_model::bytes_at;
 use crate::device_model::pci::{ConfigSpace, Function, Identity, Registers};
-use crate::device_model::places;
 use crate::device_model::state::{Saved, take};
 
 /// The standard's numbers: who made it, and where the numbers of kinds of devices begin.
@@ -116,16 +116,6 @@ impl<D: Device, G: Guest> VirtioRegisters<D, G> {
     }
 }
 
-/// Bytes from a place in a slice; beyond its end there are zeros.
-fn bytes_at(bytes: &[u8], offset: u64, size: u8) -> u64 {
-    let mut value = [0; 8];
-    for (offset, byte) in places(offset).zip(&mut value[..size.into()]) {
-        let place = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset));
-        *byte = place.copied().unwrap_or(0);
-    }
-    u64::from_le_bytes(value)
-}
-
 /// The block of registers in which an offset is, and the offset in it.
 fn block(address: u64) -> Option<(u32, u64)> {
     let offset = u32::try_from(address).ok()?;
@@ -139,9 +129,9 @@ impl<D: Device, G: Guest> IoHandler for VirtioRegisters<D, G> {
         match block(address) {
             Some((COMMON, offset)) => self.common.read(offset, size),
             Some((INTERRUPT_STATUS, 0)) => std::mem::take(&mut self.interrupt_status).into(),
-            Some((DEVICE, offset)) => bytes_at(&self.device.registers(), offset, size),
+            Some((DEVICE, offset)) => bytes_at(&self.device.registers(), offset, size, 0),
             Some((TABLE, offset)) => self.msix.read(offset, size),
-            Some((PENDING, offset)) => bytes_at(&self.msix.pending().to_le_bytes(), offset, size),
+            Some((PENDING, offset)) => bytes_at(&self.msix.pending().to_le_bytes(), offset, size, 0),
             _ => 0,
         }
     }
