@@ -128,8 +128,7 @@ impl<A: Access> MapCache<A> {
     /// [`Error::NotPresent`] if there is no memory; [`Error::AddressOverflow`]; and what mapping fails with:
     /// [`Error::Map`], [`Error::Restricted`], [`Error::LockedDown`].
     pub fn read<T: FromBytes + IntoBytes>(&self, address: u64) -> Result<T, Error> {
-        let piece = Piece::at(address);
-        if piece.offset + size_of::<T>() <= BUCKET_SIZE {
+        if let Some(piece) = Piece::within(address, size_of::<T>()) {
             return self.access(piece, PartialMapping::read);
         }
         let mut value = T::new_zeroed();
@@ -286,8 +285,7 @@ impl MapCache<ReadWrite> {
     ///
     /// As [`MapCache::copy_from_slice`].
     pub fn write<T: IntoBytes + Immutable>(&self, address: u64, value: &T) -> Result<(), Error> {
-        let piece = Piece::at(address);
-        if piece.offset + size_of::<T>() <= BUCKET_SIZE {
+        if let Some(piece) = Piece::within(address, size_of::<T>()) {
             return self.access(piece, |mapping, offset| mapping.write(offset, value));
         }
         self.copy_from_slice(address, value.as_bytes())
@@ -360,6 +358,12 @@ impl Piece {
         // Lossless: the remainder is less than the size of a bucket.
         let offset = usize::try_from(address % SIZE).unwrap_or_default();
         Self { address, bucket: address / SIZE, offset }
+    }
+
+    /// An access of so many bytes, if it lies in one bucket.
+    #[inline]
+    fn within(address: u64, length: usize) -> Option<Self> {
+        Some(Self::at(address)).filter(|piece| piece.offset + length <= BUCKET_SIZE)
     }
 
     /// An aligned word, which therefore lies in one bucket.

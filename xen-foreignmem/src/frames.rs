@@ -59,8 +59,8 @@ pub(crate) struct Plan {
     pub(crate) frames_per_mapping: usize,
 }
 
-/// No frame has a number as high as this, a power of two: a page table has room for 40 bits of it. The kernel cuts longer numbers off, and maps
-/// another frame.
+/// No frame has a number as high as this, a power of two: a page table has room for 40 bits of it. The kernel cuts longer numbers
+/// off, and maps another frame.
 const END_OF_FRAMES: u64 = 1 << 40;
 
 /// Calls `body` with `count` default values: on the stack as long as that is reasonable, so that small maps do not

@@ -105,20 +105,20 @@ pub(super) fn mmap(fd: BorrowedFd<'_>, offset: u64, length: usize, writable: boo
     let mut options = MmapOptions::new();
     options.offset(offset).len(length);
     let map = if writable { options.map_raw(&fd) } else { options.map_raw_read_only(&fd) }?;
-    Ok(Mapping { map: ManuallyDrop::new(map), owner: Generation::current() })
+    Ok(Mapping::new(map))
 }
 
 /// Address space that nothing is behind yet, for devices to be mapped into by [`Mapping::map_piece`].
 pub(super) fn reserve(length: usize) -> io::Result<Mapping> {
     let space = MmapOptions::new().len(length).no_reserve_swap().map_anon()?;
-    Ok(Mapping { map: ManuallyDrop::new(space.into()), owner: Generation::current() })
+    Ok(Mapping::new(space))
 }
 
 /// Zeroed memory of our own that is locked in place, all of it present.
 pub(super) fn lock_anonymous(length: usize) -> io::Result<Mapping> {
     let memory = MmapOptions::new().len(length).map_anon()?;
     memory.lock()?;
-    Ok(Mapping { map: ManuallyDrop::new(memory.into()), owner: Generation::current() })
+    Ok(Mapping::new(memory))
 }
 
 /// Mapped memory; the end of it is the `munmap(2)`.
@@ -129,6 +129,11 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
+    /// Of this process's.
+    fn new(map: impl Into<MmapRaw>) -> Self {
+        Self { map: ManuallyDrop::new(map.into()), owner: Generation::current() }
+    }
+
     pub(super) fn as_mut_ptr(&self) -> *mut u8 {
         self.map.as_mut_ptr()
     }

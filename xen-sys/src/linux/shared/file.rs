@@ -34,25 +34,11 @@ impl<A: Access> SharedMemory<A> {
         position: u64,
         mut transfer: impl FnMut(*mut u8, usize, i64) -> isize,
     ) -> io::Result<usize> {
-        let start = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut done = 0;
-        let mut outcome = Ok(());
-        self.pieces(offset, length, |address, at, length| {
-            if outcome.is_err() || done < at {
-                return;
-            }
-            let position = i64::try_from(at).ok().and_then(|at| start.checked_add(at));
-            let Some(position) = position else {
-                outcome = Err(io::ErrorKind::InvalidInput.into());
-                return;
-            };
-            match usize::try_from(transfer(address, length, position)) {
-                Ok(moved) => done += moved,
-                Err(_) => outcome = Err(io::Error::last_os_error()),
-            }
+        let mut run = Run::from(position)?;
+        self.pieces(offset, length, |address, _, length| {
+            run.go_on(length, |position| transfer(address, length, position));
         })?;
-        // What was moved before an error is a result; the error shows itself on the next call.
-        if done > 0 { Ok(done) } else { outcome.map(|()| 0) }
+        run.end()
     }
 }
 
@@ -198,27 +184,13 @@ impl<'a, A: Access> SharedParts<'a, A> {
         position: u64,
         transfer: impl Fn(*const IoVector, i32, i64) -> isize,
     ) -> io::Result<usize> {
-        let mut place = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let mut done = 0;
+        let mut run = Run::from(position)?;
         for parts in self.parts.chunks(MOST_VECTORS) {
-            let wanted: usize = parts.iter().map(|part| part.length).sum();
+            let wanted = parts.iter().map(|part| part.length).sum();
             let count = i32::try_from(parts.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let moved = match usize::try_from(transfer(parts.as_ptr(), count, place)) {
-                Ok(moved) => moved,
-                // What was moved before an error is a result; the error shows itself on the next call.
-                Err(_) if done > 0 => break,
-                Err(_) => return Err(io::Error::last_os_error()),
-            };
-            done += moved;
-            let Some(next) = i64::try_from(moved).ok().and_then(|moved| place.checked_add(moved)) else {
-                break;
-            };
-            place = next;
-            if moved < wanted {
-                break;
-            }
+            run.go_on(wanted, |position| transfer(parts.as_ptr(), count, position));
         }
-        Ok(done)
+        run.end()
     }
 }
 
@@ -235,6 +207,39 @@ impl SharedParts<'_> {
             // SAFETY: the kernel reads so many records, and fills what they name: mapped, writable memory, which `self` borrows.
             unsafe { preadv(fd, parts, count, position) }
         })
+    }
+}
+
+/// Transfers that follow each other in a file, up to the first one that is short or fails.
+struct Run {
+    /// Where the next one is, if there may be one.
+    place: Option<i64>,
+    done: usize,
+    outcome: io::Result<()>,
+}
+
+impl Run {
+    fn from(position: u64) -> io::Result<Self> {
+        let place = i64::try_from(position).map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(Self { place: Some(place), done: 0, outcome: Ok(()) })
+    }
+
+    /// Calls `transfer`, which answers as the kernel does, unless the run is over.
+    fn go_on(&mut self, wanted: usize, transfer: impl FnOnce(i64) -> isize) {
+        let Some(place) = self.place.take() else { return };
+        match usize::try_from(transfer(place)) {
+            Ok(moved) => {
+                self.done += moved;
+                let moved = i64::try_from(moved).ok().filter(|_| moved == wanted);
+                self.place = moved.and_then(|moved| place.checked_add(moved));
+            }
+            Err(_) => self.outcome = Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// How much was moved. What was moved before an error is a result; the error shows itself on the next call.
+    fn end(self) -> io::Result<usize> {
+        if self.done > 0 { Ok(self.done) } else { self.outcome.map(|()| 0) }
     }
 }
 

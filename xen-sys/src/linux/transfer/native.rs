@@ -9,6 +9,30 @@ unsafe extern "C" {
     fn memset(target: *mut c_void, byte: c_int, length: usize) -> *mut c_void;
 }
 
+/// Calls a function of the C library that takes two places, or a place and a byte, and a length.
+macro_rules! call {
+    ($function:ident($first:expr, $second:expr, $length:expr)) => {
+        #[cfg(target_arch = "x86_64")]
+        asm!(
+            "call {function}",
+            function = sym $function,
+            inout("rdi") $first => _,
+            inout("rsi") $second => _,
+            inout("rdx") $length => _,
+            clobber_abi("C"),
+        );
+        #[cfg(target_arch = "aarch64")]
+        asm!(
+            "bl {function}",
+            function = sym $function,
+            inout("x0") $first => _,
+            inout("x1") $second => _,
+            inout("x2") $length => _,
+            clobber_abi("C"),
+        );
+    };
+}
+
 /// Copies `length` bytes.
 ///
 /// # Safety
@@ -18,28 +42,8 @@ unsafe extern "C" {
 #[inline]
 pub(in crate::linux) unsafe fn copy(source: *const u8, target: *mut u8, length: usize) {
     // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
-    #[cfg(target_arch = "x86_64")]
     unsafe {
-        asm!(
-            "call {memcpy}",
-            memcpy = sym memcpy,
-            inout("rdi") target => _,
-            inout("rsi") source => _,
-            inout("rdx") length => _,
-            clobber_abi("C"),
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!(
-            "bl {memcpy}",
-            memcpy = sym memcpy,
-            inout("x0") target => _,
-            inout("x1") source => _,
-            inout("x2") length => _,
-            clobber_abi("C"),
-        );
+        call!(memcpy(target, source, length));
     }
 }
 
@@ -50,28 +54,8 @@ pub(in crate::linux) unsafe fn copy(source: *const u8, target: *mut u8, length: 
 /// `target` is valid for writes of `length` bytes.
 #[inline]
 pub(in crate::linux) unsafe fn fill(target: *mut u8, byte: u8, length: usize) {
-    // SAFETY: a call as the C library wants it, of a function that does what the caller vouches for.
-    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as in `copy`.
     unsafe {
-        asm!(
-            "call {memset}",
-            memset = sym memset,
-            inout("rdi") target => _,
-            inout("rsi") u64::from(byte) => _,
-            inout("rdx") length => _,
-            clobber_abi("C"),
-        );
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        asm!(
-            "bl {memset}",
-            memset = sym memset,
-            inout("x0") target => _,
-            inout("x1") u64::from(byte) => _,
-            inout("x2") length => _,
-            clobber_abi("C"),
-        );
+        call!(memset(target, u64::from(byte), length));
     }
 }
