@@ -56,13 +56,15 @@ impl Collection {
     fn update(cache: &Cache, order: &Order<'_>) -> Result<Self> {
         let apt = Apt::update(cache, order.suite, order.architecture)?;
         Self::update_from(cache, order, &apt).or_else(|error| {
-            note(&format!(
-                "{error:#}
-trying without Debian's security archive"
-            ));
-            let apt = Apt::update_main(cache, order.suite, order.architecture)?;
-            Self::update_from(cache, order, &apt)
+            note(&format!("{error:#}\ntrying without Debian's security archive"));
+            Self::update_main(cache, order)
         })
+    }
+
+    /// What the main archive has now, whatever the security archive has.
+    pub(crate) fn update_main(cache: &Cache, order: &Order<'_>) -> Result<Self> {
+        let apt = Apt::update_main(cache, order.suite, order.architecture)?;
+        Self::update_from(cache, order, &apt)
     }
 
     fn update_from(cache: &Cache, order: &Order<'_>, apt: &Apt) -> Result<Self> {

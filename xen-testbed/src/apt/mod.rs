@@ -6,9 +6,11 @@ mod unpack;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -18,7 +20,7 @@ pub(crate) use self::unpack::unpack;
 use crate::cache::Cache;
 use crate::cells::Architecture;
 use crate::child;
-use crate::progress::Progress;
+use crate::progress::{Progress, note};
 
 /// A package as the archive offers it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl Apt {
         let apt = Self { suite, architecture, root };
         if cache.is_first(&format!("lists of {suite} {kind}")) {
             let progress = Progress::percentage(format!("fetching Debian {suite}'s package lists"));
-            apt.run(apt.command("apt-get").arg("update"), &progress)?;
+            apt.fetch(&progress, &apt.root, &["update"])?;
         }
         Ok(apt)
     }
@@ -117,17 +119,16 @@ impl Apt {
             packages.len(),
             self.suite
         ));
-        let names = packages.iter().map(|package| &package.name);
-        self.run(self.command("apt-get").current_dir(folder).arg("download").args(names), &progress)
+        let names = packages.iter().map(|package| package.name.as_str());
+        let arguments: Vec<_> = iter::once("download").chain(names).collect();
+        self.fetch(&progress, folder, &arguments)
     }
 
     /// Downloads the source package `name` into `folder`.
     pub(crate) fn download_source(&self, name: &str, folder: &Path) -> Result<()> {
         let progress =
             Progress::percentage(format!("fetching the source of {name} of Debian {}", self.suite));
-        let mut command = self.command("apt-get");
-        command.current_dir(folder).args(["source", "--download-only", "--only-source", name]);
-        self.run(&mut command, &progress)
+        self.fetch(&progress, folder, &["source", "--download-only", "--only-source", name])
     }
 
     fn command(&self, program: &str) -> Command {
@@ -156,9 +157,26 @@ impl Apt {
         command
     }
 
-    /// Runs apt, follows its progress, and turns a failure into apt's own words.
-    fn run(&self, command: &mut Command, progress: &Progress) -> Result<()> {
-        let mut apt = command
+    /// Lets apt-get fetch something into `folder`. A network or an archive that fails gets some more chances.
+    fn fetch(&self, progress: &Progress, folder: &Path, arguments: &[&str]) -> Result<()> {
+        for pause in PAUSES {
+            match self.try_to_fetch(progress, folder, arguments) {
+                Err(error) if is_passing(&error.to_string()) => {
+                    note(&format!("{error:#}\ntrying again in {} seconds", pause.as_secs()));
+                    thread::sleep(pause);
+                }
+                result => return result,
+            }
+        }
+        self.try_to_fetch(progress, folder, arguments)
+    }
+
+    /// Runs apt-get, follows its progress, and turns a failure into its own words.
+    fn try_to_fetch(&self, progress: &Progress, folder: &Path, arguments: &[&str]) -> Result<()> {
+        let mut apt = self
+            .command("apt-get")
+            .current_dir(folder)
+            .args(arguments)
             .args(["-qq", "-o", "APT::Status-Fd=1"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -189,6 +207,15 @@ impl Apt {
     }
 }
 
+/// How long to wait before the next chance.
+const PAUSES: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(20)];
+
+/// Whether what apt-get complains of may be otherwise the next time. What an archive has not, it will not have then.
+fn is_passing(complaints: &str) -> bool {
+    let lasting = ["404  Not Found", "does not have a Release file", "File not found", "NO_PUBKEY"];
+    complaints.contains("Failed to fetch") && !lasting.iter().any(|reason| complaints.contains(reason))
+}
+
 /// `dlstatus:3:41.9:Retrieving file 3 of 6` → 41
 fn parse_progress(line: &str) -> Option<u64> {
     let percent = line.strip_prefix("dlstatus:")?.split(':').nth(1)?;
@@ -217,6 +244,19 @@ mod tests {
         assert_eq!((package.name.as_str(), package.size), ("busybox-static", 928_188));
         assert_eq!(package.file, "busybox-static_1%3a1.35.0-4_amd64.deb");
         assert!(parse_uri_line("Reading package lists...").is_err());
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_stays() {
+        let failure =
+            |what: &str| format!("E: Failed to fetch http://mirror.example/debian/pool/x.deb  {what}");
+        for what in
+            ["Connection timed out", "503  Service Unavailable [IP: 192.0.2.1 80]", "Hash Sum mismatch"]
+        {
+            assert!(is_passing(&failure(what)), "{what}");
+        }
+        assert!(!is_passing(&failure("404  Not Found [IP: 192.0.2.1 80]")));
+        assert!(!is_passing("E: Unable to locate package x"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use crate::progress::note;
 use crate::toolchain::Toolchain;
 
 /// What can be thrown away, and comes again.
-const FETCHED: [&str; 9] = ["apt", "built", "compiler", "headers", "image", "linux", "qemu", "rust", "tools"];
+const FETCHED: [&str; 10] =
+    ["apt", "build-tools", "built", "compiler", "headers", "image", "linux", "qemu", "rust", "tools"];
 
 /// Brings the cache up to date.
 pub(super) fn fetch(cells: &[CellName], options: &Fetch) -> Result<u8> {

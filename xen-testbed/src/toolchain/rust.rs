@@ -14,7 +14,7 @@ use super::starter::{is_of_the_host, write_starter};
 use crate::apt::{Collection, Order, packages_in, unpack};
 use crate::cache::{Cache, fingerprint};
 use crate::cells::{Architecture, TOOL_SUITE};
-use crate::progress::Progress;
+use crate::progress::{Progress, note};
 
 /// Whether this machine's own compiler can make programs for `target`.
 pub(crate) fn is_installed(target: &str) -> bool {
@@ -30,17 +30,10 @@ pub(super) fn host_compiler() -> PathBuf {
 
 /// A compiler that can.
 pub(super) fn compiler(cache: &Cache, architecture: Architecture) -> Result<PathBuf> {
-    let compiler = collection(cache, Architecture::Amd64, "rustc-web", &is_of_the_compiler)?;
-    let library = collection(cache, architecture, LIBRARY, &|package| package == LIBRARY)?;
-    let (ours, theirs) = (version(&compiler)?, version(&library)?);
-    if ours != theirs {
-        bail!(
-            "Debian {TOOL_SUITE} has its Rust compiler in version {ours}, but the {} library in {theirs}; \
-             `rustup target add {}` does without these",
-            architecture.debian(),
-            architecture.target()
-        );
-    }
+    let (compiler, library) = pair(cache, architecture, Collection::prepare).or_else(|error| {
+        note(&format!("{error:#}\ntrying without Debian's security archive"));
+        pair(cache, architecture, Collection::update_main)
+    })?;
     let folder = Path::new("usr/lib/rustlib").join(architecture.target());
     let link = compiler.path(&folder);
     if fs::read_link(&link).ok() != Some(library.path(&folder)) {
@@ -51,6 +44,25 @@ pub(super) fn compiler(cache: &Cache, architecture: Architecture) -> Result<Path
     }
     Ok(compiler.path(STARTER))
 }
+
+/// A compiler and a library that suit each other.
+fn pair(cache: &Cache, architecture: Architecture, get: Get) -> Result<(Collection, Collection)> {
+    let compiler = collection(cache, Architecture::Amd64, "rustc-web", &is_of_the_compiler, get)?;
+    let library = collection(cache, architecture, LIBRARY, &|package| package == LIBRARY, get)?;
+    let (ours, theirs) = (version(&compiler)?, version(&library)?);
+    if ours != theirs {
+        bail!(
+            "Debian {TOOL_SUITE} has its Rust compiler in version {ours}, but the {} library in {theirs}; \
+             `rustup target add {}` does without these",
+            architecture.debian(),
+            architecture.target()
+        );
+    }
+    Ok((compiler, library))
+}
+
+/// How a collection is got.
+type Get = fn(&Cache, &Order<'_>) -> Result<Collection>;
 
 const STARTER: &str = "rustc";
 const LIBRARY: &str = "libstd-rust-web-dev";
@@ -66,6 +78,7 @@ fn collection(
     architecture: Architecture,
     seed: &str,
     needed: &dyn Fn(&str) -> bool,
+    get: Get,
 ) -> Result<Collection> {
     let extract = |downloads: &Path, into: &Path, _: &Progress| {
         for package in packages_in(downloads)? {
@@ -83,7 +96,7 @@ fn collection(
         recipe: fingerprint([include_str!("rust.rs"), include_str!("starter.rs")]),
         extract: &extract,
     };
-    Collection::prepare(cache, &order)
+    get(cache, &order)
 }
 
 /// The version in the name of the library's package, which both collections have.
