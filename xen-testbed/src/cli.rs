@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -120,6 +121,11 @@ impl Boot {
     pub(crate) fn setup(&self, cell: &Cell) -> Setup {
         Setup { architecture: cell.architecture, board: cell.board, count: self.count, vcpus: self.vcpus }
     }
+
+    /// How long the program may take.
+    pub(crate) fn limit(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
 }
 
 /// Options of `run` and `runner`.
@@ -144,6 +150,10 @@ pub(crate) struct Test {
     /// Which machine; the time limit is for each test program
     #[command(flatten)]
     pub(crate) boot: Boot,
+
+    /// Show what the programs print as it comes, not only of those in which something failed
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 
     /// Leave out `cargo test` on this machine
     #[arg(long)]

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -13,8 +12,7 @@ use crate::cache::Cache;
 use crate::cells::{Architecture, Cell};
 use crate::child;
 use crate::cli::{Bench, Part};
-use crate::machine::{Machine, Stream, Workshop};
-use crate::payload::Payload;
+use crate::machine::{Stream, Workshop};
 use crate::progress::note;
 use crate::toolchain::Toolchain;
 
@@ -132,22 +130,16 @@ impl Session<'_> {
         count: bool,
         vcpus: u32,
     ) -> Result<()> {
-        let cell = self.workshop.image.cell();
         let mut boot = self.options.boot.clone();
         (boot.count, boot.vcpus) = (count, vcpus);
-        let archive = self.folder.path().join("payload");
-        let mut payload = Payload::create(&archive, cell.architecture)?;
-        self.toolchain.libraries().into_iter().for_each(|folder| payload.look_into(folder));
-        let invocation = payload.program(program, "t", arguments)?;
-        let script = payload.script(&environment(&boot), &invocation)?;
-        for file in boot.file.iter().chain(files) {
-            payload.file(file)?;
-        }
-        payload.finish()?;
+        boot.file.extend_from_slice(files);
+        let (mut machine, script) = self.workshop.equip(&boot, |payload| {
+            self.toolchain.libraries().into_iter().for_each(|folder| payload.look_into(folder));
+            let invocation = payload.program(program, "t", arguments)?;
+            payload.script(&environment(&boot), &invocation)
+        })?;
         let mut output = Vec::new();
-        let mut machine = Machine::start(&self.workshop, boot.setup(cell), &archive, boot.fresh)?;
-        let limit = Duration::from_secs(boot.timeout);
-        let status = machine.run(script, limit, &mut |stream, data| match stream {
+        let status = machine.run(script, boot.limit(), &mut |stream, data| match stream {
             Stream::Output => {
                 output.extend_from_slice(data);
                 Ok(())

@@ -19,7 +19,8 @@ use crate::cells::Cell;
 use crate::cli::{Arguments, Boot, Command, is_name};
 use crate::image::Image;
 use crate::machine::emulator::Emulator;
-use crate::machine::{Stream, Workshop};
+use crate::machine::{Machine, Stream, Workshop};
+use crate::payload::Payload;
 
 /// Does what the user asked for; the answer is our exit status.
 pub(crate) fn perform(arguments: &Arguments) -> Result<u8> {
@@ -40,6 +41,24 @@ impl<'a> Workshop<'a> {
         let emulator = Emulator::prepare(cache, cell.architecture)?;
         let image = Image::prepare(cache, cell, false)?;
         Ok(Self { cache, image, emulator })
+    }
+
+    /// Starts a machine with what `fill` and the user put into its payload; also tells which script `fill` wants to be run.
+    fn equip(
+        &self,
+        boot: &Boot,
+        fill: impl FnOnce(&mut Payload) -> Result<usize>,
+    ) -> Result<(Machine, usize)> {
+        let cell = self.image.cell();
+        let folder = self.cache.scratch()?;
+        let archive = folder.path().join("payload");
+        let mut payload = Payload::create(&archive, cell.architecture)?;
+        let script = fill(&mut payload)?;
+        for file in &boot.file {
+            payload.file(file)?;
+        }
+        payload.finish()?;
+        Ok((Machine::start(self, boot.setup(cell), &archive, boot.fresh)?, script))
     }
 }
 

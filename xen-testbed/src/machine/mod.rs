@@ -30,10 +30,10 @@ use crate::image::Image;
 use crate::progress::{Progress, note};
 
 /// Saving or restoring takes one or two seconds; a loaded host may need more.
-const STATE_LIMIT: Duration = Duration::from_secs(60);
+const STATE_LIMIT: Duration = Duration::from_secs(180);
 
 /// Unpacking the host's files in dom0.
-const LOAD_LIMIT: Duration = Duration::from_secs(120);
+const LOAD_LIMIT: Duration = Duration::from_secs(240);
 
 /// Everything that machines are made of.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ pub(crate) struct Lines {
 impl Setup {
     /// How long a boot may take.
     pub(crate) fn boot_limit(self) -> Duration {
-        Duration::from_secs(if self.count { 180 } else { 60 })
+        Duration::from_secs(if self.count { 360 } else { 180 })
     }
 
     /// QEMU's arguments, apart from where the machine's state comes from.

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::bundle::{Bundle, Step};
 use super::report::Row;
+use super::transcript::Transcript;
 use crate::cells::Cell;
 use crate::cli::Test;
-use crate::commands::pass_on;
 use crate::libtest::{Listener, Results};
-use crate::machine::{Machine, Stream, Workshop};
-use crate::progress::note;
+use crate::machine::{Machine, Workshop};
+use crate::progress::{Progress, note};
 
 /// Beyond the limit of the test program itself, which is enforced in dom0.
 const GRACE: Duration = Duration::from_secs(20);
@@ -30,7 +30,6 @@ impl Bench<'_> {
         let mut rows = Vec::new();
         let mut stillborn = 0;
         for step in &self.bundle.steps {
-            note(&format!("{} on {}", step.name, self.cell));
             let start = Instant::now();
             let results = match self.machine() {
                 Ok(machine) => self.perform(machine, step),
@@ -40,12 +39,14 @@ impl Bench<'_> {
                     Results::failure(first_line(&error))
                 }
             };
-            rows.push(Row {
+            let row = Row {
                 cell: self.cell.name.into(),
                 program: step.name.clone(),
                 results,
                 duration: start.elapsed(),
-            });
+            };
+            note(&row.to_string());
+            rows.push(row);
             if stillborn == TRIES {
                 break;
             }
@@ -64,26 +65,27 @@ impl Bench<'_> {
 
     /// Performs one step. If the machine dies of it, that is the step's failure, and the next one gets a new machine.
     fn perform(&mut self, mut machine: Machine, step: &Step) -> Results {
-        let limit = Duration::from_secs(self.options.boot.timeout) + GRACE;
-        let mut listener = Listener::default();
-        let ended = machine.run(step.script, limit, &mut |stream, data| {
-            if stream == Stream::Output {
-                listener.hear(data);
-            }
-            pass_on(stream, data)
-        });
-        match ended {
-            Ok(status) => {
-                self.machine = Some(machine);
-                judge(&listener, step, status, self.options.boot.timeout)
-            }
+        let limit = self.options.boot.limit() + GRACE;
+        let mut transcript = Transcript::new(self.options.verbose);
+        let progress = Progress::phase(format!("{} on {}", step.name, self.cell.name));
+        let ended = machine.run(step.script, limit, &mut |stream, data| transcript.take(stream, data));
+        drop(progress);
+        let mut results = match &ended {
+            Ok(status) => judge(transcript.listener(), step, *status, self.options.boot.timeout),
             Err(error) => {
-                note(&format!("{} on {}: {error:#}", step.name, self.cell.name));
-                let mut results = listener.results();
-                results.add_failure(first_line(&error));
+                let mut results = transcript.listener().results();
+                results.add_failure(first_line(error));
                 results
             }
+        };
+        if let Err(error) = transcript.close(&results) {
+            results.add_failure(format!("its output cannot be shown: {error}"));
         }
+        match ended {
+            Ok(_) => self.machine = Some(machine),
+            Err(error) => note(&format!("{} on {}: {error:#}", step.name, self.cell.name)),
+        }
+        results
     }
 }
 

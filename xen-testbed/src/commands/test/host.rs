@@ -1,6 +1,6 @@
 //! The tests that need no Xen, and those that need only its headers.
 
-use std::io::{Read, Write, stdout};
+use std::io::Read;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -8,12 +8,14 @@ use anyhow::{Context, Result};
 
 use super::report::Row;
 use super::targets::{FOR_HEADERS, Targets};
+use super::transcript::Transcript;
 use crate::cache::Cache;
 use crate::cargo::cargo;
 use crate::cells::Architecture;
 use crate::child;
 use crate::cli::Test;
-use crate::libtest::{Listener, Results};
+use crate::libtest::Results;
+use crate::machine::Stream;
 use crate::progress::note;
 use crate::toolchain::{c_compiler, headers};
 
@@ -30,7 +32,7 @@ pub(super) fn ordinary_tests(options: &Test) -> Result<Row> {
     let mut arguments: Vec<String> =
         ["--workspace", "--all-features", "--no-fail-fast", "--"].map(str::to_owned).into();
     arguments.extend(options.filter.clone());
-    cargo_test("cargo test", &arguments, &[])
+    cargo_test(options, "cargo test", &arguments, &[])
 }
 
 /// Runs the test targets named `abi_*`, if there are some, with headers and compilers.
@@ -53,7 +55,7 @@ pub(super) fn header_tests(options: &Test, targets: &Targets) -> Result<Option<R
         ["--workspace", "--all-features", "--no-fail-fast", "--test", &glob].map(str::to_owned).into();
     arguments.extend(["--", "--include-ignored", "--show-output"].map(str::to_owned));
     arguments.extend(options.filter.clone());
-    cargo_test(&glob, &arguments, &variables).map(Some)
+    cargo_test(options, &glob, &arguments, &variables).map(Some)
 }
 
 fn variables() -> Result<Vec<(&'static str, std::path::PathBuf)>> {
@@ -65,7 +67,12 @@ fn variables() -> Result<Vec<(&'static str, std::path::PathBuf)>> {
     Ok(variables)
 }
 
-fn cargo_test(program: &str, arguments: &[String], variables: &[(&str, std::path::PathBuf)]) -> Result<Row> {
+fn cargo_test(
+    options: &Test,
+    program: &str,
+    arguments: &[String],
+    variables: &[(&str, std::path::PathBuf)],
+) -> Result<Row> {
     let start = Instant::now();
     let mut cargo = child::command(cargo())
         .arg("test")
@@ -75,7 +82,7 @@ fn cargo_test(program: &str, arguments: &[String], variables: &[(&str, std::path
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo")?;
-    let mut listener = Listener::default();
+    let mut transcript = Transcript::new(options.verbose);
     let mut output = cargo.stdout.take().context("cargo has no output")?;
     let mut buffer = [0; 4096];
     loop {
@@ -83,13 +90,15 @@ fn cargo_test(program: &str, arguments: &[String], variables: &[(&str, std::path
         if length == 0 {
             break;
         }
-        listener.hear(&buffer[..length]);
-        stdout().write_all(&buffer[..length]).context("cannot write the tests' output")?;
+        transcript.take(Stream::Output, &buffer[..length]).context("cannot write the tests' output")?;
     }
     let status = cargo.wait().context("cannot wait for cargo")?;
-    let mut results = listener.results();
+    let mut results = transcript.listener().results();
     if !status.success() && results.counts.failed == 0 {
         results.add_failure(format!("cargo test failed ({status})"));
     }
-    Ok(Row { cell: CELL.into(), program: program.into(), results, duration: start.elapsed() })
+    transcript.close(&results).context("cannot write the tests' output")?;
+    let row = Row { cell: CELL.into(), program: program.into(), results, duration: start.elapsed() };
+    note(&row.to_string());
+    Ok(row)
 }

@@ -7,6 +7,7 @@ mod bundle;
 mod host;
 mod report;
 mod targets;
+mod transcript;
 
 use std::time::Instant;
 

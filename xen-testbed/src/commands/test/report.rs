@@ -16,6 +16,19 @@ pub(super) struct Row {
     pub(super) duration: Duration,
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { passed, failed, skipped } = self.results.counts;
+        write!(f, "{} {}: {passed} passed", self.cell, self.program)?;
+        for (count, what) in [(failed, "FAILED"), (skipped, "skipped")] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        write!(f, " ({:.1} s)", self.duration.as_secs_f64())
+    }
+}
+
 /// All results.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Report {
