@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 /// How long the backend may take to end when it is asked to. It gives the guest 10 seconds.
-const END_TIMEOUT: Duration = Duration::from_secs(20);
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 /// And if it is told not to.
-const ABORT_TIMEOUT: Duration = Duration::from_secs(5);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running `blkback`. Dropping it ends it, without waiting for the guest.
 #[derive(Debug)]

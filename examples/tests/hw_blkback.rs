@@ -16,7 +16,7 @@ use examples::blkif::{PAGE_SIZE, Status};
 /// Pages of the test disk: 2 MiB and a bit.
 const DISK_PAGES: usize = 520;
 const SECTORS_PER_PAGE: u64 = 8;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 fn deadline() -> Instant {
     Instant::now() + PATIENCE

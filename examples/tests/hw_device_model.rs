@@ -5,7 +5,7 @@ use std::time::Duration;
 use examples::device_model::process::{Console, SerialGuest};
 
 /// Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn ask(console: &mut Console, command: &str) -> String {
     console.ask(command, PATIENCE).expect("an answer")

@@ -9,7 +9,7 @@ use examples::device_model::process::{Console, SerialGuest};
 use sha2::{Digest, Sha256};
 
 /// Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// Bytes of the disk.
 const DISK: usize = 8 << 20;
 /// So many the guest writes one by one.

@@ -48,7 +48,7 @@ fn xen_top_prints_tables_into_a_pipe() {
     );
     let [_, "0", _, _, percent, kib, ..] = lines[0][..] else { panic!("{table}") };
     let percent: f64 = percent.parse().expect("a number");
-    assert!(percent > 0.0 && percent <= 105.0, "dom0 has at least counted its domains: {table}");
+    assert!(percent > 0.0 && percent <= 150.0, "dom0 has at least counted its domains: {table}");
     let mib: u64 = xls[0][2].parse().expect("MiB");
     assert!((kib.parse::<u64>().expect("KiB") / 1024).abs_diff(mib) <= 1, "{table}");
     let idle = lines.iter().find(|line| line[1] == bare.id).expect("the bare domain");
@@ -118,7 +118,7 @@ impl Terminal {
 
     /// Waits until a text is on the screen.
     fn wait_for(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.text().contains(text) {
             assert!(Instant::now() < deadline, "no {text:?} on the screen:\n{}", self.text());
             self.look();
@@ -139,7 +139,7 @@ impl Terminal {
 
     /// Waits until the program has ended, and tells whether it is content.
     fn ends_well(&mut self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 return status.success();

@@ -17,7 +17,7 @@ const ESRCH: i32 = 3;
 const EINVAL: i32 = 22;
 const ENOSPC: i32 = 28;
 
-const SOON: Option<Duration> = Some(Duration::from_secs(5));
+const SOON: Option<Duration> = Some(Duration::from_secs(60));
 const NOT_NOW: Option<Duration> = Some(Duration::from_millis(300));
 
 /// A domain with `vcpus` vCPUs and nothing else.

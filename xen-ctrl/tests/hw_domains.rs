@@ -33,7 +33,7 @@ fn a_guest_is_described_as_xl_does_and_paused_and_named_and_destroyed() {
     let domain = guest.domain(&xen);
     // its vCPU may wait for its first turn
     let has_run = |info: &DomainInfo| !info.cpu_time.is_zero();
-    let mut infos = (0..100).map(|_| {
+    let mut infos = (0..6000).map(|_| {
         thread::sleep(Duration::from_millis(10));
         domain.info().expect("it is there")
     });

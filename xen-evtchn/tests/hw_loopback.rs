@@ -2,7 +2,7 @@
 
 mod loopback;
 
-use loopback::{SECOND, drain, open, pair};
+use loopback::{PATIENCE, drain, open, pair};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
@@ -107,7 +107,7 @@ fn a_file_and_its_port_move_to_another_handle() {
     let moved = unsafe { Evtchn::from_fd(fd) }.expect("a handle");
     let (near, far) = (moved.adopt(ports.0), moved.adopt(ports.1));
     near.notify().expect("still bound");
-    assert!(moved.wait(SECOND).expect("wait"));
+    assert!(moved.wait(PATIENCE).expect("wait"));
     assert_eq!(drain(&moved), BTreeSet::from([far.port()]));
     drop((near, far));
     assert_eq!((state(ports.0), state(ports.1)), (State::Closed, State::Closed));

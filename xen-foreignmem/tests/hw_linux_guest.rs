@@ -145,7 +145,7 @@ fn what_the_guest_gives_back_is_not_present(guest: &Guest) {
     let all = run("xenstore-read", &[&target]);
     let less = all.parse::<u32>().expect("KiB") - (16 << 10);
     run("xenstore-write", &[&target, &less.to_string()]);
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + Duration::from_secs(60);
     let gone = loop {
         let after: HashSet<_> = mapped(&all_of(guest)).into_iter().collect();
         if after.len() + 2000 < before.len() {

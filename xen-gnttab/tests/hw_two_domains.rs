@@ -9,7 +9,8 @@ use std::time::Duration;
 use xen_evtchn::Evtchn;
 use xen_gnttab::{CopySegment, DomId, Error, Gnttab, Grant, GrantRef, GrantStatus, Port};
 
-const SECOND: Duration = Duration::from_secs(1);
+/// For what is certain to come: a slow machine fails no test.
+const PATIENCE: Duration = Duration::from_secs(60);
 const READING: u32 = 8;
 const WRITING: u32 = 16;
 
@@ -25,7 +26,7 @@ fn events_and_memory_reach_the_guest_and_come_back() {
     let before = mini.word(word::EVENTS);
     for round in 1..=200 {
         mini.channel.notify().expect("sent");
-        assert!(mini.take(SECOND), "round {round}");
+        assert!(mini.take(PATIENCE), "round {round}");
         assert_eq!(mini.word(word::EVENTS), before + round);
     }
     assert_eq!(mini.command(command::FILL, 0x5a), 0);
@@ -227,7 +228,7 @@ fn hundreds_of_ports_of_a_guest_are_taken_in_one_batch() {
         let mut seen = BTreeSet::new();
         let mut reads = 0;
         while seen.len() < PORTS {
-            assert!(evtchn.wait(Some(5 * SECOND)).expect("wait"), "{what}: {} of {PORTS}", seen.len());
+            assert!(evtchn.wait(Some(PATIENCE)).expect("wait"), "{what}: {} of {PORTS}", seen.len());
             let count = evtchn.pending(&mut ports).expect("ports");
             seen.extend(&ports[..count]);
             reads += 1;
@@ -245,8 +246,7 @@ fn hundreds_of_ports_of_a_guest_are_taken_in_one_batch() {
 #[ignore = "needs Xen dom0"]
 fn a_far_end_that_goes_away_says_nothing() {
     let mini = MiniGuest::start("away");
-    mini.order(command::CLOSE_PORT, 0);
-    mini.settle();
+    assert_eq!(mini.command(command::CLOSE_PORT, 0), 0);
     mini.channel.notify().expect("nobody is there, and nobody says so");
     assert!(!mini.take(Duration::from_millis(200)));
     let error = mini.evtchn.bind_interdomain(mini.domain, mini.port).expect_err("closed");

@@ -59,7 +59,7 @@ impl Console {
 
     /// A model that has a server says so in the file.
     fn wait_for_state(&mut self) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.state.metadata().is_ok_and(|file| file.len() > 0) {
             let ended = self.child.try_wait().context("cannot watch device_model")?;
             ensure!(ended.is_none(), "device_model has ended at once");

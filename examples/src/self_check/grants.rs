@@ -23,7 +23,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "grants of domains that are not there are refused", run: grants_of_nobody },
 ];
 
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(2));
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
 
 fn share(domain: DomId, pages: usize) -> Result<SharedPages> {
     Ok(Gntalloc::open()?.share(domain, pages)?)

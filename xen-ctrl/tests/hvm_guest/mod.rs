@@ -22,7 +22,7 @@ pub(crate) const CODE: u32 = 0x1000;
 /// Where the first vCPU has its data; the next one's are a page behind.
 pub(crate) const DATA: u32 = 0x8000;
 /// How long a test waits for what should happen at once.
-pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A guest, paused.
 pub(crate) struct Guest<'a> {

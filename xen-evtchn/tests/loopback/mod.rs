@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 use xen_evtchn::{DomId, Error, EventChannel, Evtchn, Port, Virq};
 
-pub(crate) const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+/// For what is certain to come: a slow machine fails no test.
+pub(crate) const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
 const SHORT: Option<Duration> = Some(Duration::from_millis(50));
 
 pub(crate) fn open() -> Evtchn {
@@ -48,18 +49,18 @@ fn an_event_goes_from_one_end_to_the_other_and_back() {
     let evtchn = open();
     let near = evtchn.bind_unbound(DomId::SELF).expect("an unbound port");
     let far = evtchn.bind_interdomain(DomId::SELF, near.port()).expect("a bound port");
-    assert!(evtchn.wait(SECOND).expect("wait"), "binding raises an event");
+    assert!(evtchn.wait(PATIENCE).expect("wait"), "binding raises an event");
     assert_eq!(drain(&evtchn), BTreeSet::from([far.port()]), "on the port that was bound");
     assert!(!evtchn.wait(SHORT).expect("wait"));
 
     near.notify().expect("sent");
-    assert!(evtchn.wait(SECOND).expect("wait"));
+    assert!(evtchn.wait(PATIENCE).expect("wait"));
     assert_eq!(evtchn.pending_one().expect("a port"), Some(far.port()));
     assert_eq!(evtchn.pending_one().expect("none"), None);
     far.unmask().expect("unmasked");
 
     far.notify().expect("sent");
-    assert!(evtchn.wait(SECOND).expect("wait"));
+    assert!(evtchn.wait(PATIENCE).expect("wait"));
     assert_eq!(drain(&evtchn), BTreeSet::from([near.port()]));
 }
 
@@ -69,14 +70,14 @@ fn a_masked_port_keeps_one_event() {
     let evtchn = open();
     let (near, far) = pair(&evtchn);
     near.notify().expect("sent");
-    assert!(evtchn.wait(SECOND).expect("wait"));
+    assert!(evtchn.wait(PATIENCE).expect("wait"));
     assert_eq!(evtchn.pending_one().expect("a port"), Some(far.port()));
     for _ in 0..3 {
         near.notify().expect("sent");
     }
     assert!(!evtchn.wait(SHORT).expect("wait"), "masked");
     far.unmask().expect("unmasked");
-    assert!(evtchn.wait(SECOND).expect("wait"), "three events while masked are one afterwards");
+    assert!(evtchn.wait(PATIENCE).expect("wait"), "three events while masked are one afterwards");
     assert_eq!(evtchn.pending_one().expect("a port"), Some(far.port()));
     far.unmask().expect("unmasked");
     assert!(!evtchn.wait(SHORT).expect("wait"));
@@ -94,9 +95,9 @@ fn hundreds_of_ports_are_taken_and_unmasked_at_once() {
         }
         let mut ports = [Port::default(); 1024];
         let mut seen = BTreeSet::new();
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while seen.len() < far.len() && Instant::now() < deadline {
-            assert!(evtchn.wait(SECOND).expect("wait"));
+            assert!(evtchn.wait(PATIENCE).expect("wait"));
             let count = evtchn.pending(&mut ports).expect("ports");
             seen.extend(&ports[..count]);
         }
@@ -170,14 +171,14 @@ fn a_real_overflow_is_recovered_from() {
     let pairs: Vec<_> = (0..3).map(|_| pair(&evtchn)).collect();
     let (near, far) = &pairs[0];
     // Unmasking what was not taken fills the kernel's ring of 64.
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     for _ in 0..200 {
         near.notify().expect("sent");
         far.unmask().expect("unmasked");
         assert!(Instant::now() < deadline, "no overflow");
     }
     pairs[2].0.notify().expect("sent, and dropped by the kernel");
-    assert!(evtchn.wait(SECOND).expect("an overflow counts as readable"));
+    assert!(evtchn.wait(PATIENCE).expect("an overflow counts as readable"));
     let mut byte = [0; 4];
     let raw = File::from(evtchn.as_fd().try_clone_to_owned().expect("a second descriptor"));
     let error = std::io::Read::read(&mut &raw, &mut byte).expect_err("overflowed");
@@ -188,7 +189,7 @@ fn a_real_overflow_is_recovered_from() {
     assert_eq!(seen, bound, "every port is handed out, the one whose event was dropped too");
     for (near, far) in &pairs {
         near.notify().expect("sent");
-        assert!(evtchn.wait(SECOND).expect("wait"), "ports deliver again");
+        assert!(evtchn.wait(PATIENCE).expect("wait"), "ports deliver again");
         assert_eq!(drain(&evtchn), BTreeSet::from([far.port()]));
     }
 }
@@ -211,7 +212,7 @@ fn a_restricted_handle_only_binds_to_its_domain() {
     let error = evtchn.bind_interdomain(domain, Port::new(1)).expect_err("allowed, but nobody is there");
     assert_eq!(errno(&error), Some(3), "ESRCH: {error}");
     near.notify().expect("what was bound goes on");
-    assert!(evtchn.wait(SECOND).expect("wait"));
+    assert!(evtchn.wait(PATIENCE).expect("wait"));
     assert_eq!(drain(&evtchn), BTreeSet::from([far.port()]));
     let error = open().restrict(DomId::ZERO).expect_err("dom0");
     assert_eq!(errno(&error), Some(22), "EINVAL: {error}");
@@ -223,7 +224,7 @@ fn an_event_of_an_unbound_port_is_only_a_hint() {
     let evtchn = open();
     let (near, far) = pair(&evtchn);
     near.notify().expect("sent");
-    assert!(evtchn.wait(SECOND).expect("wait"));
+    assert!(evtchn.wait(PATIENCE).expect("wait"));
     let stale = far.port();
     drop(far);
     assert_eq!(drain(&evtchn), BTreeSet::from([stale]), "queued before the unbinding");
@@ -276,7 +277,7 @@ fn threads_share_a_handle() {
     assert_eq!(received, (THREADS * ROUNDS) as usize);
     for (near, far) in &pairs {
         near.notify().expect("sent");
-        assert!(evtchn.wait(SECOND).expect("wait"));
+        assert!(evtchn.wait(PATIENCE).expect("wait"));
         assert!(drain(&evtchn).contains(&far.port()), "still in order after the turmoil");
     }
 }

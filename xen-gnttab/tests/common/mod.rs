@@ -110,7 +110,7 @@ impl MiniGuest {
     pub(crate) fn command(&self, command: u32, argument: u32) -> u32 {
         let before = self.word(word::DONE);
         self.order(command, argument);
-        for _ in 0..100 {
+        for _ in 0..600 {
             self.take(Duration::from_millis(100));
             if self.word(word::DONE) != before {
                 return self.word(word::RESULT);

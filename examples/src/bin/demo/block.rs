@@ -13,7 +13,7 @@ use crate::report::{part, step};
 /// The disks, and how the data of each moves.
 const DISKS: [(&str, &str); 3] = [("xvda", "copy"), ("xvdb", "keep"), ("xvdc", "map")];
 /// For what the guest does. Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Shows the block backend at work: first with a Linux guest, then under attack.
 pub(crate) fn demo(with_attacks: bool) -> Result<()> {

@@ -10,7 +10,7 @@ use examples::device_model::process::{Console, SerialGuest};
 use crate::report::{part, step};
 
 /// For what the guest does. Under emulation, everything takes its time.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// What is typed, and something of the answer that was not typed: the guest sends back what it gets.
 const QUESTIONS: [(&str, &str); 3] = [
     ("echo \"$((6 * 7)): $(uname -sr), up for $(cut -d ' ' -f 1 /proc/uptime) s\"", "42: "),

@@ -17,7 +17,7 @@ pub(crate) const SECTORS: u16 = 2048;
 /// Bytes behind the last whole sector, which no request may reach.
 const TAIL: usize = 511;
 const DEVICE: &str = "xvdz";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(crate) fn deadline() -> Instant {
     Instant::now() + PATIENCE
