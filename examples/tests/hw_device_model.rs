@@ -34,7 +34,7 @@ fn a_stock_linux_has_its_console_and_its_pci_bus_here() {
         println!("skipped: guests on Arm have a serial port of Xen's own");
         return;
     }
-    let guest = SerialGuest::start("loglevel=5").expect("a guest");
+    let guest = SerialGuest::start("loglevel=1").expect("a guest");
     let mut console = Console::start(guest.domain(), &guest.state(), None).expect("a device model");
     guest.unpause().expect("it begins");
     console.hear(SerialGuest::READY, PATIENCE).expect("the guest boots");

@@ -106,7 +106,7 @@ fn a_stock_linux_has_a_virtio_disk_here() {
     }
     let image = std::env::temp_dir().join("virtio-disk.img");
     fs::write(&image, pattern(DISK)).expect("an image");
-    let guest = SerialGuest::start("loglevel=4").expect("a guest");
+    let guest = SerialGuest::start("loglevel=1").expect("a guest");
     let mut console = Console::start(guest.domain(), &guest.state(), Some(&image)).expect("a device model");
     guest.unpause().expect("it begins");
     console.hear(SerialGuest::READY, PATIENCE).expect("the guest boots");
