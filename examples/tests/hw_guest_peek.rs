@@ -22,7 +22,7 @@ fn linux_guest() -> (String, String) {
         || text("guest", &["start", NAME, "--pvh", "--", "cat /proc/version; sleep 1000000"]),
         str::to_owned,
     );
-    (domain, text("guest", &["wait", NAME, "^Linux version ", "60"]))
+    (domain, text("guest", &["wait", NAME, "^Linux version "]))
 }
 
 /// Finds the banner in a guest's memory: its address, and the text.

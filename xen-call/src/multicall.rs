@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "issues the multicall, and reads records back")]
 
 use crate::pool::Block;
-use crate::xencall::outcome;
+use crate::xencall::{has_no_multicalls, outcome};
 use crate::{Answer, Error, HypercallBuffer, Xencall};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -38,9 +38,27 @@ pub struct Multicall<'a> {
 #[derive(Debug)]
 struct Call {
     name: &'static str,
+    number: HypercallNumber,
     entry: MulticallEntry,
     /// Its record, until the answer is taken; none if it has no bytes.
     record: Option<Block>,
+}
+
+impl Call {
+    /// Issues it by itself; the answer is what a multicall would have for its result.
+    ///
+    /// # Safety
+    ///
+    /// As [`Xencall::hypercall`].
+    #[cold]
+    unsafe fn issue(&self, xencall: &Xencall) -> Result<i64, Error> {
+        let [arguments @ .., _] = self.entry.args;
+        // SAFETY: the caller vouches for the arguments.
+        match unsafe { xencall.issue(self.name, self.number, arguments) } {
+            Err(error) => error.errno().map(|errno| -i64::from(errno)).ok_or(error),
+            result => result,
+        }
+    }
 }
 
 /// Stands for an operation in a [`Multicall`], to take its answer with.
@@ -81,7 +99,7 @@ impl<'a> Multicall<'a> {
         let [first, second, third, fourth, fifth] = operation.arguments(address);
         let args = [first, second, third, fourth, fifth, 0];
         let entry = MulticallEntry { op: O::NUMBER.0.into(), result: 0, args };
-        self.calls.push(Call { name: O::NAME, entry, record });
+        self.calls.push(Call { name: O::NAME, number: O::NUMBER, entry, record });
         Ok(Ticket { list: self.list, index: self.calls.len() - 1, operation: PhantomData })
     }
 
@@ -97,7 +115,8 @@ impl<'a> Multicall<'a> {
         self.calls.is_empty()
     }
 
-    /// Issues all operations. One system call; none if there is no operation.
+    /// Issues all operations. One system call; none if there is no operation. In an HVM or PVH domain of Xen 4.14, which has no
+    /// multicalls there, one for each operation, whose results the kernel cuts to 32 bits.
     ///
     /// # Errors
     ///
@@ -111,7 +130,15 @@ impl<'a> Multicall<'a> {
             let arguments = [entries.lend().address(), calls.len() as u64, 0, 0, 0];
             // SAFETY: the entries are live and borrowed exclusively; their records are in `calls`, and everything else that
             // they point to is borrowed by the operations for `'a`, which `self` has kept until here.
-            unsafe { xencall.issue("multicall", HypercallNumber::MULTICALL, arguments) }?;
+            match unsafe { xencall.issue("multicall", HypercallNumber::MULTICALL, arguments) } {
+                Err(error) if has_no_multicalls(&error) => {
+                    for (entry, call) in entries.iter_mut().zip(&calls) {
+                        // SAFETY: as above, for what this call points to.
+                        entry.result = unsafe { call.issue(xencall) }?;
+                    }
+                }
+                result => drop(result?),
+            }
         }
         Ok(Answers { entries, calls, list: id })
     }

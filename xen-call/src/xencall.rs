@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use xen_sys::linux::privcmd::{Hypercall, Privcmd, PrivcmdBuf};
 use xen_sys::linux::{Request, own_domain};
-use xen_sys::xen_public::errno::{EFAULT, EPERM};
+use xen_sys::xen_public::errno::{EFAULT, ENOSYS, EPERM};
 use xen_sys::xen_public::multicall::MulticallEntry;
 use xen_sys::xen_public::operation::{HypercallNumber, Operation};
 use xen_sys::{Device, DomId};
@@ -154,7 +154,8 @@ impl Xencall {
         unsafe { self.issue(number.name(), number, arguments) }
     }
 
-    /// Issues any hypercall, for a result of up to 64 bits: through a multicall of one entry.
+    /// Issues any hypercall, for a result of up to 64 bits: through a multicall of one entry. In an HVM or PVH domain of Xen 4.14,
+    /// which has no multicalls there, directly; the kernel then cuts the result to 32 bits.
     ///
     /// # Errors
     ///
@@ -299,8 +300,12 @@ impl Xencall {
         let mut entry = self.buffer(MulticallEntry { op: number.0.into(), result: 0, args })?;
         let list = entry.lend().address();
         // SAFETY: one live entry, borrowed exclusively; the caller vouches for its arguments.
-        unsafe { self.issue(operation, HypercallNumber::MULTICALL, [list, 1, 0, 0, 0]) }?;
-        outcome(operation, entry.result)
+        match unsafe { self.issue(operation, HypercallNumber::MULTICALL, [list, 1, 0, 0, 0]) } {
+            Ok(_) => outcome(operation, entry.result),
+            // SAFETY: the caller vouches for the arguments.
+            Err(error) if has_no_multicalls(&error) => unsafe { self.issue(operation, number, arguments) },
+            Err(error) => Err(error),
+        }
     }
 
     /// Tells a refusal by Xen from one by the kernel, which both say `EPERM`.
@@ -322,6 +327,11 @@ impl Xencall {
         let asked = unsafe { self.shared.privcmd.submit_unchecked(&mut request) };
         asked.is_ok_and(|version| version > 0)
     }
+}
+
+/// Whether a multicall failed because there are none: for HVM and PVH domains, Xen has them since 4.15.
+pub(crate) fn has_no_multicalls(error: &Error) -> bool {
+    error.errno() == Some(ENOSYS)
 }
 
 /// The result of a multicall's entry.

@@ -188,6 +188,34 @@ fn a_multicall_keeps_results_apart() {
 }
 
 #[test]
+fn without_multicalls_operations_go_one_by_one() {
+    let (_fake, log) = xen(|number, [first, ..]| match (number, first) {
+        (13, _) => Err(38),
+        (12, 2) => Ok(0x7fff_ffff),
+        (17, 0) => Ok(0x4_000e),
+        (17, 6) => Err(22),
+        (17, _) => Ok(4096),
+        other => panic!("{other:?}"),
+    });
+    let xencall = xencall();
+    // SAFETY: no memory is in the arguments.
+    let result = unsafe { xencall.hypercall_wide(HypercallNumber::MEMORY_OP, [2, 0, 7, 0, 0]) };
+    assert_eq!(result.expect("answered"), 0x7fff_ffff);
+    let mut calls = Multicall::new(&xencall);
+    let version = calls.push(Version).expect("pushed");
+    let features = calls.push(FeatureInfo { submap_idx: 9, submap: 0 }).expect("pushed");
+    let size = calls.push(PageSize).expect("pushed");
+    let mut answers = calls.issue().expect("issued");
+    assert_eq!(answers.take(version).expect("answered").value, 0x4_000e);
+    let error = answers.take(features).expect_err("refused");
+    assert_eq!((error.errno(), error.to_string().as_str()), (Some(22), "XENVER_get_features failed"));
+    assert_eq!(answers.take(size).expect("answered").value, 4096);
+    let log = log.borrow();
+    let calls: Vec<_> = log.iter().filter_map(|line| line.strip_prefix("hypercall ")).collect();
+    assert_eq!(calls, ["13", "12", "13", "17", "17", "17"]);
+}
+
+#[test]
 #[should_panic(expected = "another multicall")]
 fn a_ticket_is_good_for_its_own_list() {
     let (_fake, _) = xen(|_, _| Ok(0));

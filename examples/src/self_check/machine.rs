@@ -3,9 +3,12 @@
 use std::env::consts::ARCH;
 use std::fmt;
 use std::fs;
+use std::io;
 
 use xen_call::{Xencall, version};
 use xen_evtchn::DomId;
+use xen_sys::linux::own_domain;
+use xen_sys::xen_public::errno::{EACCES, EPERM, ESRCH};
 
 use super::Skipped;
 use crate::xenstore::{Tree, Xenstore};
@@ -18,6 +21,8 @@ pub(super) struct Machine {
     neighbour: Option<DomId>,
     /// Whether the kernel lets no hypercalls out of this domain.
     locked: bool,
+    /// Whether this domain may do what toolstacks do.
+    privileged: bool,
     /// `PV`, `HVM` or `PVH`, as the kernel calls it.
     kind: String,
 }
@@ -31,7 +36,8 @@ impl Machine {
         let neighbour = others.find(|&domain| Some(domain) != own && domain != DomId::ZERO);
         let version = Xencall::open().and_then(|xencall| version::version(&xencall));
         let locked = matches!(version, Err(xen_call::Error::LockedDown { .. }));
-        Self { own, neighbour, locked, kind: sysfs("guest_type").unwrap_or_else(|| "unknown".into()) }
+        let kind = sysfs("guest_type").unwrap_or_else(|| "unknown".into());
+        Self { own, neighbour, locked, privileged: own_domain::is_initial(), kind }
     }
 
     /// This domain's number, or why a check that needs it is skipped.
@@ -43,6 +49,15 @@ impl Machine {
     pub(super) fn neighbour(&self) -> Result<DomId, Skipped> {
         self.may_issue_hypercalls()?;
         self.neighbour.ok_or_else(|| Skipped("no guest runs beside this domain".into()))
+    }
+
+    /// Whether an error says that there is no such domain, or that this one may not even ask.
+    pub(super) fn is_denied_or_nobody(&self, error: &io::Error) -> bool {
+        match error.raw_os_error() {
+            Some(ESRCH) => true,
+            Some(EPERM | EACCES) => !self.privileged,
+            _ => false,
+        }
     }
 
     /// An error if the kernel keeps hypercalls in.

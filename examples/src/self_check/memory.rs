@@ -20,7 +20,6 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 const GRANT_TABLE: Resource = Resource::GrantTable(GrantTableFrames::Shared);
-const NO_DOMAIN: i32 = 3;
 
 /// Frames that no machine has: the last ones that 48 and 52 bits of address reach.
 const IMPOSSIBLE: [u64; 2] = [(1 << 36) - 1, (1 << 40) - 1];
@@ -93,7 +92,7 @@ fn frames_of_nobody(machine: &Machine) -> Result<()> {
         refused!(
             memory.map_read_only(nobody, &[gfn]),
             Error::Frame { domain, index: 0, gfn: of, source }
-                if (domain, of) == (nobody, gfn) && source.raw_os_error() == Some(NO_DOMAIN)
+                if (domain, of) == (nobody, gfn) && machine.is_denied_or_nobody(&source)
         );
     }
     refused!(memory.map_read_only(nobody, &[]), Error::Count { count: 0, .. });
@@ -108,7 +107,7 @@ fn resources_of_nobody(machine: &Machine) -> Result<()> {
     for resource in [GRANT_TABLE, server, trace] {
         refused!(
             reading(&memory, nobody).map_resource(resource, 0, 1),
-            Error::Resource { domain, source, .. } if domain == nobody && source.raw_os_error() == Some(NO_DOMAIN)
+            Error::Resource { domain, source, .. } if domain == nobody && machine.is_denied_or_nobody(&source)
         );
         for first in [1 << 31, u32::MAX] {
             // Xen may look at the number before it looks for the domain.

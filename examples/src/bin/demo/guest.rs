@@ -73,7 +73,7 @@ impl Guest {
 
     /// Waits until the guest has powered off.
     pub(crate) fn wait_end(&self) -> Result<()> {
-        run(Command::new("guest").args(["wait", NAME, "@@GUEST EXIT 0", "30"])).with_context(|| self.tail())
+        run(Command::new("guest").args(["wait", NAME, "@@GUEST EXIT 0", "120"])).with_context(|| self.tail())
     }
 
     /// Whole lines that the guest has printed. The last one may still grow.
