@@ -3,6 +3,7 @@
 mod console;
 pub(crate) mod emulator;
 mod monitor;
+mod output;
 mod session;
 pub(crate) mod setup;
 mod terminal;
@@ -95,7 +96,7 @@ impl Machine {
         limit: Duration,
         sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
     ) -> Result<u8> {
-        self.session.order_exit(&format!("run {script}"), limit, sink)
+        self.session.run(script, limit, sink)
     }
 
     /// Gives the user a prompt on this terminal; the answer is the shell's exit status.

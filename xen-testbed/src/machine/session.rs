@@ -11,9 +11,13 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::console::Console;
+use super::output::{MARK, Output};
 
 /// After the first bad word, this long is listened to the rest.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// After the end of a program, its output may take this long.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which of its outputs a program wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub(super) struct Session {
     complaints: PathBuf,
     /// The beginning of an answer whose end has not come.
     answer: Vec<u8>,
+    output: Output,
+    error: Output,
     died: Option<Instant>,
 }
 
@@ -52,7 +58,8 @@ impl Session {
         {
             socket.set_nonblocking(true).context("cannot set up the lines to the machine")?;
         }
-        Ok(Self { sockets, console, complaints, answer: Vec::new(), died: None })
+        let [output, error] = [Stream::Output, Stream::Error].map(Output::new);
+        Ok(Self { sockets, console, complaints, answer: Vec::new(), output, error, died: None })
     }
 
     /// Waits until the agent of a booting machine reports.
@@ -78,16 +85,32 @@ impl Session {
         if answer == expected { Ok(()) } else { bail!("dom0 was asked to {order}, and answered: {answer}") }
     }
 
-    /// Gives an order that is answered by an exit status.
-    pub(super) fn order_exit(
+    /// Runs a script in dom0; the answer is its exit status.
+    pub(super) fn run(
         &mut self,
-        order: &str,
+        script: usize,
         limit: Duration,
         sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
     ) -> Result<u8> {
-        self.send(order)?;
+        self.output.begin();
+        self.error.begin();
+        self.send(&format!("run {script} {MARK}"))?;
         let answer = self.answer(limit, "the program to end", sink)?;
+        self.await_all_output(sink)?;
         exit_status(&answer)
+    }
+
+    /// The rest of what a program printed that has ended.
+    fn await_all_output(&mut self, sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>) -> Result<()> {
+        let deadline = Instant::now() + OUTPUT_LIMIT;
+        while !(self.output.is_complete() && self.error.is_complete()) {
+            if Instant::now() >= deadline {
+                bail!("the program has ended, but its output has not; {}", self.last_words());
+            }
+            self.wait(deadline, &[])?;
+            self.receive(sink)?;
+        }
+        Ok(())
     }
 
     pub(super) fn send(&mut self, order: &str) -> Result<()> {
@@ -138,14 +161,13 @@ impl Session {
         sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
     ) -> Result<Option<String>> {
         let mut answer = Vec::new();
-        // The agent answers when all output is on its way to us, so what is read after the answer is complete.
         let control = drain(&self.sockets.control, |data| {
             answer.extend_from_slice(data);
             Ok(())
         })?;
         self.answer.append(&mut answer);
-        drain(&self.sockets.output, |data| sink(Stream::Output, data))?;
-        drain(&self.sockets.error, |data| sink(Stream::Error, data))?;
+        drain(&self.sockets.output, |data| self.output.take(data, sink))?;
+        drain(&self.sockets.error, |data| self.error.take(data, sink))?;
         self.listen()?;
         if self.died.is_some_and(|died| died.elapsed() >= LAST_WORDS) {
             bail!(self.last_words());
