@@ -250,7 +250,7 @@ impl<W: Write> Bus<'_, W> {
             Target::Port => None,
             Target::Memory => {
                 let (function, start) = self.machine.function_at(address)?;
-                Some((function.registers.as_deref_mut()?, address - start))
+                Some((function.registers.as_deref_mut()?.handler(), address - start))
             }
             Target::Config(device) => Some((&mut self.machine.function(device)?.config, address)),
         }

@@ -150,6 +150,9 @@ impl Saved for ConfigSpace {
 
 /// The registers of a function in memory. Addresses are offsets in its window.
 pub trait Registers: IoHandler + Saved + fmt::Debug {
+    /// What the guest reads and writes. (Rust 1.85 cannot make the one `dyn` of the other.)
+    fn handler(&mut self) -> &mut dyn IoHandler;
+
     /// The configuration space is like this now.
     fn configure(&mut self, _config: &ConfigSpace) {}
 

@@ -70,7 +70,11 @@ impl IoHandler for RegisterBlock {
     }
 }
 
-impl Registers for RegisterBlock {}
+impl Registers for RegisterBlock {
+    fn handler(&mut self) -> &mut dyn IoHandler {
+        self
+    }
+}
 
 /// A line that has not ended is forgotten.
 impl Saved for RegisterBlock {

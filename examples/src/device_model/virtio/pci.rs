@@ -150,6 +150,10 @@ impl<D: Device, G: Guest> IoHandler for VirtioRegisters<D, G> {
 }
 
 impl<D: Device, G: Guest> Registers for VirtioRegisters<D, G> {
+    fn handler(&mut self) -> &mut dyn IoHandler {
+        self
+    }
+
     fn configure(&mut self, config: &ConfigSpace) {
         self.is_master = config.is_master();
         self.msix.configure(config);
