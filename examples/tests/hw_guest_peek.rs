@@ -1,16 +1,8 @@
 //! The program looks into a Linux guest that runs beside it, on real Xen.
 
-use std::process::{Command, Output};
+mod tools;
 
-fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).output().expect(program)
-}
-
-fn text(program: &str, arguments: &[&str]) -> String {
-    let output = run(program, arguments);
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
+use tools::{run, text};
 
 /// The number of a Linux guest that has booted, and its own idea of the banner. If it runs already, it is taken as it is,
 /// and it stays for the next test program: to boot one takes many seconds.

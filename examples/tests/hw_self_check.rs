@@ -1,8 +1,12 @@
 //! The self-check program in dom0 of real Xen: one binary for every hypervisor and kernel.
 
-use std::env;
+mod tools;
+
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
+
+use examples::device_model::process::program;
+use tools::{run, text};
 
 /// A guest of the test bed, by its name. Destroyed when the test is over.
 struct Guest(&'static str);
@@ -10,19 +14,19 @@ struct Guest(&'static str);
 impl Guest {
     /// A tiny one, so that there is somebody to look at.
     fn mini(name: &'static str) -> Self {
-        guest(&["mini", name]);
+        text("guest", &["mini", name]);
         Self(name)
     }
 
     /// Linux, which lets hypercalls out, runs the self-check, and powers off.
     fn that_checks_itself(name: &'static str, kind: &str) -> Self {
-        let path = env::var_os("PATH").expect("a path");
-        let program =
-            env::split_paths(&path).map(|folder| folder.join("self_check")).find(|file| file.exists());
-        let program = program.expect("self_check in the path");
+        let program = program("self_check").expect("it is there");
         let unrestricted = "xen_privcmd.unrestricted=1"; // kernels from before the block do not know it, and let them out anyway
         let program = program.to_str().expect("text");
-        guest(&["start", name, kind, "--append", unrestricted, "--file", program, "--", "/t/self_check"]);
+        text(
+            "guest",
+            &["start", name, kind, "--append", unrestricted, "--file", program, "--", "/t/self_check"],
+        );
         Self(name)
     }
 }
@@ -30,14 +34,8 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         // It is gone with the machine at the latest.
-        let _ = Command::new("guest").args(["stop", self.0]).output();
+        run("guest", &["stop", self.0]);
     }
-}
-
-fn guest(arguments: &[&str]) -> String {
-    let output = Command::new("guest").args(arguments).output().expect("guest");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).replace('\r', "")
 }
 
 fn lines(output: &Output) -> Vec<String> {
@@ -49,8 +47,7 @@ fn count(lines: &[String], start: &str) -> usize {
 }
 
 fn xl_info(field: &str) -> String {
-    let output = Command::new("xl").arg("info").output().expect("xl");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let text = text("xl", &["info"]);
     let value = text.lines().find_map(|line| line.strip_prefix(field)?.trim_start().strip_prefix(':'));
     value.expect("a field of xl info").trim().to_owned()
 }
@@ -83,16 +80,16 @@ fn a_guest_that_may_ask_xen_is_answered() {
     let kinds: &[&str] = if cfg!(target_arch = "x86_64") { &["--pv", "--pvh"] } else { &["--pvh"] };
     for kind in kinds {
         let _asker = Guest::that_checks_itself("asker", kind);
-        guest(&["wait", "asker", "^@@GUEST EXIT"]);
-        let text = guest(&["log", "asker"]);
-        let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        text("guest", &["wait", "asker", "^@@GUEST EXIT"]);
+        let log = text("guest", &["log", "asker"]);
+        let lines: Vec<_> = log.lines().map(str::to_owned).collect();
         let skipped: Vec<_> = lines.iter().filter(|line| line.starts_with("skipped ")).collect();
-        assert_eq!(count(&lines, "FAILED "), 0, "{kind}: {text}");
+        assert_eq!(count(&lines, "FAILED "), 0, "{kind}: {log}");
         assert!(
             lines.iter().any(|line| line.contains(" ok, 0 failed, ")),
-            "it has come to its end: {kind}: {text}"
+            "it has come to its end: {kind}: {log}"
         );
-        assert!(lines.iter().any(|line| line == "ok a hundred hypercalls in one"), "{kind}: {text}");
+        assert!(lines.iter().any(|line| line == "ok a hundred hypercalls in one"), "{kind}: {log}");
         println!("{kind}: {skipped:#?}");
     }
 }

@@ -137,7 +137,9 @@ impl<'a> Multicall<'a> {
                         entry.result = unsafe { call.issue(xencall) }?;
                     }
                 }
-                result => drop(result?),
+                result => {
+                    result?;
+                }
             }
         }
         Ok(Answers { entries, calls, list: id })

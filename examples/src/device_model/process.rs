@@ -245,8 +245,11 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Where a program is.
-fn program(name: &str) -> Result<PathBuf> {
+/// Where a program of the PATH is.
+///
+/// # Errors
+/// If it is in none of its folders.
+pub fn program(name: &str) -> Result<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&folders).map(|folder| folder.join(name));
     places.find(|place| place.is_file()).with_context(|| format!("{name} is not in the PATH"))

@@ -30,10 +30,13 @@ pub(super) fn host_compiler() -> PathBuf {
 
 /// A compiler that can.
 pub(super) fn compiler(cache: &Cache, architecture: Architecture) -> Result<PathBuf> {
-    let (compiler, library) = pair(cache, architecture, Collection::prepare).or_else(|error| {
+    let mut found = pair(cache, architecture, Collection::prepare)?;
+    if let Err(error) = check(architecture, &found) {
         note(&format!("{error:#}\ntrying without Debian's security archive"));
-        pair(cache, architecture, Collection::update_main)
-    })?;
+        found = pair(cache, architecture, Collection::update_main)?;
+        check(architecture, &found)?;
+    }
+    let (compiler, library) = found;
     let folder = Path::new("usr/lib/rustlib").join(architecture.target());
     let link = compiler.path(&folder);
     if fs::read_link(&link).ok() != Some(library.path(&folder)) {
@@ -45,11 +48,18 @@ pub(super) fn compiler(cache: &Cache, architecture: Architecture) -> Result<Path
     Ok(compiler.path(STARTER))
 }
 
-/// A compiler and a library that suit each other.
-fn pair(cache: &Cache, architecture: Architecture, get: Get) -> Result<(Collection, Collection)> {
+/// A compiler, and a library for it.
+type Pair = (Collection, Collection);
+
+fn pair(cache: &Cache, architecture: Architecture, get: Get) -> Result<Pair> {
     let compiler = collection(cache, Architecture::Amd64, "rustc-web", &is_of_the_compiler, get)?;
     let library = collection(cache, architecture, LIBRARY, &|package| package == LIBRARY, get)?;
-    let (ours, theirs) = (version(&compiler)?, version(&library)?);
+    Ok((compiler, library))
+}
+
+/// An error if they do not suit each other: they may come from different archives.
+fn check(architecture: Architecture, (compiler, library): &Pair) -> Result<()> {
+    let (ours, theirs) = (version(compiler)?, version(library)?);
     if ours != theirs {
         bail!(
             "Debian {TOOL_SUITE} has its Rust compiler in version {ours}, but the {} library in {theirs}; \
@@ -58,7 +68,7 @@ fn pair(cache: &Cache, architecture: Architecture, get: Get) -> Result<(Collecti
             architecture.target()
         );
     }
-    Ok((compiler, library))
+    Ok(())
 }
 
 /// How a collection is got.
