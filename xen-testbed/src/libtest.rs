@@ -50,7 +50,7 @@ impl Sum for Counts {
 pub(crate) struct Results {
     /// The numbers.
     pub(crate) counts: Counts,
-    /// What failed: tests by name, or a program or machine in words.
+    /// What failed: tests by name, or a program or machine in words. More lines tell more about it.
     pub(crate) failures: Vec<String>,
     /// Why tests were skipped, one reason for each of them.
     pub(crate) reasons: Vec<String>,
@@ -82,6 +82,8 @@ pub(crate) struct Listener {
     unfinished: Vec<u8>,
     results: Results,
     programs: usize,
+    /// The failure that is being explained.
+    explained: Option<usize>,
 }
 
 impl Listener {
@@ -98,6 +100,13 @@ impl Listener {
         if let Some(counts) = summary(line) {
             self.results.counts += counts;
             self.programs += 1;
+            self.explained = None;
+        } else if let Some(name) = heading(line) {
+            self.explained = self.results.failures.iter().rposition(|failure| failure == name);
+        } else if let Some(failure) = self.explained.and_then(|index| self.results.failures.get_mut(index)) {
+            if !line.is_empty() {
+                failure.extend(["\n", line]);
+            }
         } else if let Some(reason) = line.strip_prefix("skipped: ") {
             self.results.reasons.push(reason.to_owned());
         } else if let Some(name) =
@@ -121,6 +130,12 @@ impl Listener {
         results.counts.failed = results.counts.failed.max(results.failures.len() as u64);
         results
     }
+}
+
+/// The test whose output begins; no test if a list does.
+fn heading(line: &str) -> Option<&str> {
+    let is_list = ["successes:", "failures:"].contains(&line);
+    if is_list { Some("") } else { line.strip_prefix("---- ")?.strip_suffix(" stdout ----") }
 }
 
 /// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
@@ -148,6 +163,17 @@ mod tests {
         assert_eq!(results.counts, Counts { passed: 2, failed: 3, skipped: 1 });
         assert_eq!((results.failures, results.reasons), (vec!["b::c".into()], vec!["no GPU".into()]));
         assert_eq!(listener.programs(), 2);
+    }
+
+    #[test]
+    fn failures_are_explained() {
+        let mut listener = Listener::default();
+        listener.hear(b"test a ... FAILED\ntest b ... ok\nsuccesses:\n\n---- b stdout ----\nfine\n\nsuccesses:\n    b\n");
+        listener.hear(b"failures:\n\n---- a stdout ----\n\nthread 'a' panicked at a.rs:1:2:\nskipped: no\n\nfailures:\n    a\n\n");
+        listener.hear(b"test result: FAILED. 1 passed; 1 failed; 0 ignored; finished in 1s\nskipped: yes\n");
+        let results = listener.results();
+        assert_eq!(results.failures, ["a\nthread 'a' panicked at a.rs:1:2:\nskipped: no"]);
+        assert_eq!(results.reasons, ["yes"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Bench<'_> {
                 Err(error) => {
                     note(&format!("{}: {error:#}", self.cell.name));
                     stillborn += 1;
-                    Results::failure(first_line(&error))
+                    Results::failure(format!("{error:#}"))
                 }
             };
             let row = Row {
@@ -70,20 +70,20 @@ impl Bench<'_> {
         let progress = Progress::phase(format!("{} on {}", step.name, self.cell.name));
         let ended = machine.run(step.script, limit, &mut |stream, data| transcript.take(stream, data));
         drop(progress);
-        let mut results = match &ended {
-            Ok(status) => judge(transcript.listener(), step, *status, self.options.boot.timeout),
+        let mut results = match ended {
+            Ok(status) => {
+                self.machine = Some(machine);
+                judge(transcript.listener(), step, status, self.options.boot.timeout)
+            }
             Err(error) => {
+                note(&format!("{} on {}: {error:#}", step.name, self.cell.name));
                 let mut results = transcript.listener().results();
-                results.add_failure(first_line(error));
+                results.add_failure(format!("{error:#}"));
                 results
             }
         };
         if let Err(error) = transcript.close(&results) {
             results.add_failure(format!("its output cannot be shown: {error}"));
-        }
-        match ended {
-            Ok(_) => self.machine = Some(machine),
-            Err(error) => note(&format!("{} on {}: {error:#}", step.name, self.cell.name)),
         }
         results
     }
@@ -103,11 +103,6 @@ fn judge(listener: &Listener, step: &Step, status: u8, limit: u64) -> Results {
         results.add_failure(format!("it ended with status {status}, although no test failed"));
     }
     results
-}
-
-/// The first line of what an error says: the whole was shown when it came up.
-fn first_line(error: &anyhow::Error) -> String {
-    format!("{error:#}").lines().next().unwrap_or_default().trim_end_matches(':').to_owned()
 }
 
 #[cfg(test)]

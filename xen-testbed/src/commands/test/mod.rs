@@ -84,7 +84,7 @@ fn test_cell(cache: &Cache, cell: &'static Cell, options: &Test, bundle: &Bundle
 
 fn failure(cell: &Cell, start: Instant, error: &anyhow::Error) -> Row {
     note(&format!("{cell} cannot be tested: {error:#}"));
-    row(cell, start, Results::failure(format!("it cannot be tested: {error:#}").replace('\n', " ")))
+    row(cell, start, Results::failure(format!("it cannot be tested: {error:#}")))
 }
 
 fn row(cell: &Cell, start: Instant, results: Results) -> Row {

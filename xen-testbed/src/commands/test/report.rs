@@ -16,6 +16,12 @@ pub(super) struct Row {
     pub(super) duration: Duration,
 }
 
+impl Row {
+    fn place(&self) -> String {
+        format!("{} {}", self.cell, self.program).trim_end().to_owned()
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Counts { passed, failed, skipped } = self.results.counts;
@@ -78,8 +84,7 @@ impl Report {
 
 impl Line {
     fn of_program(row: &Row) -> Self {
-        let title = format!("{} {}", row.cell, row.program);
-        Self { title: title.trim_end().to_owned(), counts: row.results.counts, duration: row.duration }
+        Self { title: row.place(), counts: row.results.counts, duration: row.duration }
     }
 }
 
@@ -99,15 +104,37 @@ impl fmt::Display for Report {
             writeln!(f, "{title:width$}  {passed:6}  {failed:6}  {skipped:7}  {seconds:7.1}")?;
         }
         write_reasons(f, &self.rows)?;
-        for row in &self.rows {
-            for failure in &row.results.failures {
-                let place = format!("{} {}", row.cell, row.program);
-                writeln!(f, "FAILED on {}: {failure}", place.trim_end())?;
-            }
+        let failures =
+            || self.rows.iter().flat_map(|row| row.results.failures.iter().map(move |what| (row, what)));
+        for (row, failure) in failures() {
+            write_explanation(f, row, failure)?;
+        }
+        for (row, failure) in failures() {
+            let what = failure.lines().next().unwrap_or_default().trim_end_matches(':');
+            writeln!(f, "FAILED on {}: {what}", row.place())?;
         }
         let Counts { passed, failed, skipped } = total.counts;
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
+}
+
+/// The beginning and the end of what is known of a failure, so that they are in whatever is kept of a long log.
+fn write_explanation(f: &mut fmt::Formatter<'_>, row: &Row, failure: &str) -> fmt::Result {
+    const HALF: usize = 12;
+    let lines: Vec<_> = failure.lines().collect();
+    if lines.len() < 2 {
+        return Ok(());
+    }
+    writeln!(f, "--- {}: {}", row.place(), lines[0])?;
+    let left_out = lines.len().saturating_sub(1 + 2 * HALF);
+    for (number, line) in lines.iter().enumerate().skip(1) {
+        if number <= HALF || number > HALF + left_out {
+            writeln!(f, "{line:.160}")?;
+        } else if number == HALF + 1 {
+            writeln!(f, "[{left_out} lines]")?;
+        }
+    }
+    Ok(())
 }
 
 /// Each reason once, with the cells and how many tests it kept from running there.
@@ -153,6 +180,21 @@ mod tests {
              4.17 pages hw_share       1       0        0      1.2\n\
              all                      13       0        0      2.5\n\
              13 passed, 0 failed, 0 skipped"
+        );
+    }
+
+    #[test]
+    fn failures_come_last_with_their_explanations_cut() {
+        let mut report = Report::default();
+        let mut results = Results::failure("b".into());
+        results.add_failure((0..30).map(|line| format!("l{line}")).collect::<Vec<_>>().join("\n"));
+        report.add(Row { results, ..row("4.17", "pages hw_map", 0) });
+        let text = report.to_string();
+        let (_, end) = text.split_once("--- 4.17 pages hw_map: l0\nl1\n").expect("explained");
+        assert!(end.contains("\nl12\n[5 lines]\nl18\n"), "{end}");
+        assert!(
+            end.ends_with("\nl29\nFAILED on 4.17 pages hw_map: b\nFAILED on 4.17 pages hw_map: l0\n0 passed, 2 failed, 0 skipped"),
+            "{end}"
         );
     }
 
