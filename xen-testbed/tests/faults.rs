@@ -117,6 +117,8 @@ fn every_fault_is_told_and_stops_nothing_else() {
         assert!(told.contains(failure), "no {failure:?} in:\n{all}");
     }
     assert!(noted.contains("Panic on CPU 0"), "Xen's own words:\n{all}");
+    assert!(told.contains("Comm: hangs"), "dom0's kernel is asked what it is doing:\n{all}");
+    assert!(told.contains("CONTEXT: hypervisor"), "and so is Xen:\n{all}");
     let row = told.lines().find(|line| line.starts_with("4.17 ")).expect("a line for the cell");
     let numbers: Vec<_> = row.split_whitespace().collect();
     assert_eq!(numbers[1..4], ["2", "4", "0"], "the good programs before and after passed:\n{all}");

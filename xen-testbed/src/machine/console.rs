@@ -23,6 +23,10 @@ const ALARMS: [(&str, &str); 7] = [
 const BEFORE: usize = 15;
 const AFTER: usize = 45;
 
+/// What in the answers of a machine that hangs tells most, and how many such lines.
+const TELLING: [&str; 6] = ["Comm:", "RIP:", "PC:", "CONTEXT", "[<", "VCPU"];
+const TELLING_LINES: usize = 40;
+
 /// The console's log and what was found in it.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -32,6 +36,8 @@ pub(crate) struct Console {
     unfinished: Vec<u8>,
     last: VecDeque<String>,
     alarm: Option<Alarm>,
+    /// What the machine said when it was asked what it is doing.
+    answers: Option<Vec<String>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +57,13 @@ impl Console {
             unfinished: Vec::new(),
             last: VecDeque::new(),
             alarm: None,
+            answers: None,
         })
+    }
+
+    /// What comes from now on is what the machine was asked for.
+    pub(crate) fn expect_answers(&mut self) {
+        self.answers = Some(Vec::new());
     }
 
     /// Takes what the console printed.
@@ -68,6 +80,12 @@ impl Console {
         let seconds = self.start.elapsed().as_secs_f64();
         writeln!(self.log, "[{seconds:8.3}] {line}")
             .with_context(|| format!("cannot write {}", self.path.display()))?;
+        if let Some(answers) = &mut self.answers {
+            if TELLING.iter().any(|mark| line.contains(mark)) && answers.len() < TELLING_LINES {
+                answers.push(line);
+            }
+            return Ok(());
+        }
         match &mut self.alarm {
             Some(alarm) if alarm.lines.len() < BEFORE + AFTER => alarm.lines.push(line),
             Some(_) => {}
@@ -92,14 +110,21 @@ impl Console {
         self.alarm.is_some()
     }
 
-    /// What to tell the user about the end of a machine: who died, its last words, where all the rest is.
+    /// What to tell the user about the end of a machine: who died, what it answered, its last words, where all the rest is.
     pub(crate) fn report(&self) -> String {
-        let log = format!("the whole console is in {}", self.path.display());
-        match &self.alarm {
-            Some(alarm) => format!("{}:\n{}\n({log})", alarm.cause, indent(alarm.lines.iter())),
-            None if self.last.is_empty() => format!("the console was silent ({log})"),
-            None => format!("the console's last lines were:\n{}\n({log})", indent(self.last.iter())),
-        }
+        let answers = match &self.answers {
+            None => String::new(),
+            Some(lines) if lines.is_empty() => "asked what they are doing, Xen and dom0 say nothing; ".into(),
+            Some(lines) => {
+                format!("asked what they are doing, Xen and dom0 say:\n{}\n", indent(lines.iter()))
+            }
+        };
+        let words = match &self.alarm {
+            Some(alarm) => format!("{}:\n{}\n", alarm.cause, indent(alarm.lines.iter())),
+            None if self.last.is_empty() => "the console was silent ".into(),
+            None => format!("the console's last lines were:\n{}\n", indent(self.last.iter())),
+        };
+        format!("{answers}{words}(the whole console is in {})", self.path.display())
     }
 }
 
@@ -143,6 +168,16 @@ mod tests {
         assert!(!console.is_alarmed(), "the line is not finished");
         console.receive(b"ter dereference\n").expect("writing to the log");
         assert!(console.is_alarmed());
+    }
+
+    #[test]
+    fn telling_answers_are_picked() {
+        let mut console = console("booted\n");
+        console.expect_answers();
+        console.receive(b"[ 9.1] CPU: 0 PID: 124 Comm: hangs\n(XEN) rax: 0\n").expect("writing to the log");
+        let report = console.report();
+        let beginning = "asked what they are doing, Xen and dom0 say:\n    [ 9.1] CPU: 0 PID: 124 Comm: hangs\nthe console's last lines were:\n    booted\n";
+        assert!(report.starts_with(beginning), "{report}");
     }
 
     #[test]

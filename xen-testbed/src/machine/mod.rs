@@ -6,6 +6,7 @@ mod monitor;
 mod output;
 mod session;
 pub(crate) mod setup;
+mod stall;
 mod terminal;
 
 use std::fs::{self, File};
@@ -86,6 +87,9 @@ impl Machine {
             machine
         };
         machine.session.order(&load_order(setup), "loaded", LOAD_LIMIT, &mut |_, _| Ok(()))?;
+        if setup.may_oversleep() {
+            machine.session.keep_awake();
+        }
         Ok(machine)
     }
 

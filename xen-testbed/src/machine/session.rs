@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::console::Console;
 use super::output::{MARK, Output};
+use super::stall::{self, Pulse};
 
 /// After the first bad word, this long is listened to the rest.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ pub(super) struct Session {
     output: Output,
     error: Output,
     died: Option<Instant>,
+    /// For machines that need one.
+    pulse: Option<Pulse>,
 }
 
 impl Session {
@@ -59,7 +62,12 @@ impl Session {
             socket.set_nonblocking(true).context("cannot set up the lines to the machine")?;
         }
         let [output, error] = [Stream::Output, Stream::Error].map(Output::new);
-        Ok(Self { sockets, console, complaints, answer: Vec::new(), output, error, died: None })
+        Ok(Self { sockets, console, complaints, answer: Vec::new(), output, error, died: None, pulse: None })
+    }
+
+    /// From now on, the machine is woken up now and then.
+    pub(super) fn keep_awake(&mut self) {
+        self.pulse = Some(Pulse::new());
     }
 
     /// Waits until the agent of a booting machine reports.
@@ -132,12 +140,14 @@ impl Session {
                 return Ok(answer);
             }
             if Instant::now() >= deadline {
-                bail!("waited {} seconds for {what}, in vain; {}", limit.as_secs(), self.last_words());
+                // if it cannot even be asked, its last words must do
+                let _ = stall::ask(&self.sockets.console, &mut self.console);
+                bail!("waited {} seconds for {what}, in vain:\n{}", limit.as_secs(), self.last_words());
             }
         }
     }
 
-    /// Sleeps until a line has something, one of `others` is readable, or the time is over.
+    /// Sleeps until a line has something, one of `others` is readable, or the time is over; or for a moment.
     pub(super) fn wait(&self, deadline: Instant, others: &[&dyn AsFdObject]) -> Result<()> {
         let sockets = &self.sockets;
         let mut lines: Vec<_> = [&sockets.control, &sockets.output, &sockets.error, &sockets.console]
@@ -147,6 +157,7 @@ impl Session {
         lines
             .extend(others.iter().map(|other| PollFd::from_borrowed_fd(other.as_fd_object(), PollFlags::IN)));
         let deadline = self.died.map_or(deadline, |died| deadline.min(died + LAST_WORDS));
+        let deadline = self.pulse.as_ref().map_or(deadline, |pulse| deadline.min(pulse.due()));
         let left = deadline.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).context("the time limit is too long")?;
         match poll(&mut lines, Some(&left)) {
@@ -160,6 +171,9 @@ impl Session {
         &mut self,
         sink: &mut dyn FnMut(Stream, &[u8]) -> io::Result<()>,
     ) -> Result<Option<String>> {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.press(&self.sockets.console);
+        }
         let mut answer = Vec::new();
         let control = drain(&self.sockets.control, |data| {
             answer.extend_from_slice(data);

@@ -158,11 +158,16 @@ impl Setup {
         if self.count && self.architecture == Architecture::Arm64 { 1 } else { 2 }
     }
 
-    /// What makes the boot shorter: no checks of memory protection and ciphers, no mitigations.
+    /// Whether interrupts can be lost, see [`super::stall::Pulse`]. While instructions are counted, timers run on the same thread.
+    pub(super) fn may_oversleep(self) -> bool {
+        self.architecture == Architecture::Amd64 && !self.count
+    }
+
+    /// One that hangs shall tell why. What makes the boot shorter: no checks of memory protection and ciphers, no mitigations.
     fn linux_command_line(self) -> String {
         let same_each_time = if self.count { " nokaslr norandmaps" } else { "" };
         format!(
-            "console=hvc0 quiet loglevel=4 mitigations=off panic=-1 rdinit=/init cryptomgr.notests rodata=off{same_each_time}"
+            "console=hvc0 quiet loglevel=4 mitigations=off panic=-1 rdinit=/init cryptomgr.notests rodata=off sysrq_always_enabled{same_each_time}"
         )
     }
 
